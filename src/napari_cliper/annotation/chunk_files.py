@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from ..io.files import FileError
+from ..labels.axes import UNKNOWN
 from ..segmentation import atomic
-from . import chunks
-from .chunks import Index, region_of_chunk
+from .chunks import Index, chunk_shape, region_of_chunk
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -34,20 +34,24 @@ def is_stored(path: Path) -> bool:
     return (path / "zarr.json").is_file()
 
 
-def create_array(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
-    """Create an empty array for an image of this shape."""
+def create_array(path: Path, shape: tuple[int, ...], axes: str = "") -> zarr.Array[Any]:
+    """Create an empty array for an image of this shape; `axes` are the letters of all its axes."""
+    axes = axes if len(axes) == len(shape) else f"{UNKNOWN * (len(shape) - 2)}YX"
     return zarr.create_array(
         _SyncedStore(path),
         shape=(2, *shape),
-        chunks=_chunks(shape),
+        chunks=(2, *chunk_shape(shape)),
         dtype=np.uint16,
         fill_value=0,
-        dimension_names=("labels_and_edit_mask", "y", "x"),
+        dimension_names=(
+            "labels_and_edit_mask",
+            *(None if letter == UNKNOWN else letter.lower() for letter in axes),
+        ),
         config={"write_empty_chunks": False},
     )
 
 
-def open_array(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
+def open_array(path: Path, shape: tuple[int, ...]) -> zarr.Array[Any]:
     """Open the array of an image of this shape.
 
     Raises
@@ -61,7 +65,7 @@ def open_array(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
         raise FileError(
             f"{path} is missing or damaged, with the annotation. Take it from a backup."
         ) from error
-    expected = _chunks(shape)
+    expected = (2, *chunk_shape(shape))
     if array.shape != (2, *shape) or array.dtype != np.uint16 or array.chunks != expected:
         raise FileError(
             f"{path} is {array.dtype} {array.shape} in chunks of {array.chunks}, and was uint16 "
@@ -70,14 +74,15 @@ def open_array(path: Path, shape: tuple[int, int]) -> zarr.Array[Any]:
     return array
 
 
-def chunks_in(path: Path) -> set[Index]:
+def chunks_in(path: Path, shape: tuple[int, ...]) -> set[Index]:
     """Return the chunks of an array that have a file."""
-    found = (one for one in (path / "c" / "0").glob("*/*") if one.name.isdecimal())
-    return {(int(one.parent.name), int(one.name)) for one in found}
+    folder = path / "c" / "0"
+    found = (one.relative_to(folder).parts for one in folder.glob("/".join("*" for _ in shape)))
+    return {tuple(map(int, parts)) for parts in found if all(map(str.isdecimal, parts))}
 
 
 def read_chunk(
-    array: zarr.Array[Any], path: Path, index: Index, shape: tuple[int, int]
+    array: zarr.Array[Any], path: Path, index: Index, shape: tuple[int, ...]
 ) -> NDArray[np.uint16]:
     """Read a chunk that has a file.
 
@@ -98,7 +103,3 @@ def read_chunk(
             "program has saved this image, open the image again."
         )
     return chunk
-
-
-def _chunks(shape: tuple[int, int]) -> tuple[int, int, int]:
-    return 2, min(chunks.CHUNK, shape[0]), min(chunks.CHUNK, shape[1])

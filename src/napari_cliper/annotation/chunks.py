@@ -1,4 +1,4 @@
-"""Chunks of the labels and the edit mask of a large image, compressed unless they are in use."""
+"""Chunks of the labels and the edit mask of an image, compressed unless they are in use."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,11 @@ OVERVIEW = 8
 Region = tuple[slice, slice]
 """Rows and columns, with start and stop."""
 
-Index = tuple[int, int]
-"""Row and column of a chunk among the chunks of an image."""
+Part = tuple[slice, ...]
+"""A slice with start and stop for each axis of an image."""
+
+Index = tuple[int, ...]
+"""Row and column of a chunk among the chunks of a plane, and before them the plane of a stack."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,13 @@ class ChunkCounts:
 
     labels: Mapping[int, int]
     decided: int
+
+
+def counts_in(labels: NDArray[np.uint16], edit_mask: NDArray[np.unsignedinteger]) -> ChunkCounts:
+    """Count the pixels of each label but 0, and the decided ones."""
+    numbers = np.bincount(labels.ravel(), minlength=1)
+    found = {one: int(numbers[one]) for one in np.flatnonzero(numbers).tolist() if one}
+    return ChunkCounts(found, int(np.count_nonzero(edit_mask != OPEN)))
 
 
 class Chunk:
@@ -73,10 +84,7 @@ class Chunk:
     def counts(self) -> ChunkCounts:
         """How many pixels have each label, and how many are decided."""
         if self._counts is None:
-            labels, edit_mask = self.pixels
-            numbers = np.bincount(labels.ravel())
-            found = {one: int(numbers[one]) for one in np.flatnonzero(numbers).tolist() if one}
-            self._counts = ChunkCounts(found, int(np.count_nonzero(edit_mask != OPEN)))
+            self._counts = counts_in(*self.pixels)
         return self._counts
 
     @property
@@ -112,36 +120,42 @@ def _use(chunk: Chunk) -> None:
         one.put_away()
 
 
-def region_of_chunk(index: Index, shape: tuple[int, int]) -> Region:
-    """Return the rows and columns of a chunk of an image of this shape."""
-    rows, columns = (
-        slice(position * CHUNK, min((position + 1) * CHUNK, side))
-        for position, side in zip(index, shape, strict=True)
+def chunk_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the sides of a chunk of an image of this shape; a chunk is in one plane."""
+    return (*(1 for _ in shape[:-2]), *(min(CHUNK, side) for side in shape[-2:]))
+
+
+def region_of_chunk(index: Index, shape: tuple[int, ...]) -> Part:
+    """Return the pixels of a chunk of an image of this shape."""
+    return tuple(
+        slice(position * length, min((position + 1) * length, side))
+        for position, length, side in zip(index, chunk_shape(shape), shape, strict=True)
     )
-    return rows, columns
 
 
-def pieces_by_chunk(
-    region: Region, shape: tuple[int, int]
-) -> Iterator[tuple[Index, Region, Region]]:
+def chunks_of(region: Part, shape: tuple[int, ...]) -> Iterator[Index]:
+    """Yield the chunks of a region of an image of this shape."""
+    yield from product(
+        *(
+            range(part.start // length, -(-min(part.stop, side) // length))
+            for part, length, side in zip(region, chunk_shape(shape), shape, strict=True)
+        )
+    )
+
+
+def pieces_by_chunk(region: Part, shape: tuple[int, ...]) -> Iterator[tuple[Index, Part, Part]]:
     """Yield each chunk of a region: its index, the part of the chunk, the part of the region."""
-    rows, columns = (
-        range(part.start // CHUNK, -(-min(part.stop, side) // CHUNK))
-        for part, side in zip(region, shape, strict=True)
-    )
-    for row in rows:
-        for column in columns:
-            whole = region_of_chunk((row, column), shape)
-            both = [
-                slice(max(part.start, one.start), min(part.stop, one.stop))
-                for part, one in zip(region, whole, strict=True)
-            ]
-            inside = [
+    for index in chunks_of(region, shape):
+        whole = region_of_chunk(index, shape)
+        both = [
+            slice(max(part.start, one.start), min(part.stop, one.stop))
+            for part, one in zip(region, whole, strict=True)
+        ]
+        inside, outside = (
+            tuple(
                 slice(part.start - one.start, part.stop - one.start)
-                for part, one in zip(both, whole, strict=True)
-            ]
-            outside = [
-                slice(part.start - one.start, part.stop - one.start)
-                for part, one in zip(both, region, strict=True)
-            ]
-            yield (row, column), (inside[0], inside[1]), (outside[0], outside[1])
+                for part, one in zip(both, origin, strict=True)
+            )
+            for origin in (whole, region)
+        )
+        yield index, inside, outside

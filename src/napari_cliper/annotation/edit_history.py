@@ -12,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
 from .edit_mask import PAINTED, EditMask, Labels
+from .memory_store import MemoryStore
 
 REMEMBERED = 100
 """Number of undo steps; the same as in napari."""
@@ -95,6 +96,16 @@ class _Pixels:
             return cls(box, None)
         return cls(box, mask if mask.size <= 8 * mask.ndim * count else mask.nonzero())
 
+    @property
+    def bounds(self) -> Box:
+        """The smallest box that is easily told."""
+        if not isinstance(self.inside, tuple) or not self.inside[0].size:
+            return self.box
+        return tuple(
+            slice(part.start + int(at.min()), part.start + int(at.max()) + 1)
+            for part, at in zip(self.box, self.inside, strict=True)
+        )
+
     def read(self, array: NDArray[Number]) -> NDArray[Number]:
         """Return a copy of the pixels' values."""
         part = array[self.box]
@@ -123,8 +134,8 @@ class Edits(UndoSteps[_Change]):
     ----------
     labels : (..., Y, X) uint16 array
         C-contiguous; shared with the editor, which changes it in place.
-    edit_mask : (..., Y, X) uint8 array
-        Copied.
+    edit_mask : (..., Y, X) uint8 array or MemoryStore
+        An array is copied; a store has a copy of the labels too, and is used.
 
     Raises
     ------
@@ -132,15 +143,16 @@ class Edits(UndoSteps[_Change]):
         If the shapes differ or the labels are not C-contiguous.
     """
 
-    def __init__(self, labels: Labels, edit_mask: EditMask) -> None:
-        if labels.shape != edit_mask.shape or not labels.flags.c_contiguous:
-            raise InvalidInputError(
-                f"Labels {labels.shape} and edit mask {edit_mask.shape} must have the same shape, "
-                "and the labels must be contiguous."
-            )
+    def __init__(self, labels: Labels, edit_mask: EditMask | MemoryStore) -> None:
+        if not labels.flags.c_contiguous:
+            raise InvalidInputError("The labels must be contiguous.")
         self.labels = labels
-        self.edit_mask = edit_mask.copy(order="C")
-        self._seen = labels.copy()
+        if not isinstance(edit_mask, MemoryStore):
+            edit_mask = MemoryStore(labels.copy(), edit_mask.copy(order="C"))
+        self.store = edit_mask
+        """The labels that were seen last, and their edit mask; other threads may read it."""
+        self.edit_mask = self.store.edit_mask
+        self._seen = self.store.labels
         super().__init__()
 
     def follow(self, *, painted: bool = False, box: Box | None = None) -> bool:
@@ -159,22 +171,36 @@ class Edits(UndoSteps[_Change]):
         if pixels is None:
             return False
         now = pixels.read(self.labels)
-        if not painted and (steps := self._steps_back(pixels, self._done, undoing=True)):
-            for _ in range(steps):
-                step = self._done.pop()
-                for change in reversed(step):
-                    change.pixels.write(self.edit_mask, change.old_edit_mask)
-                self._undone.append(step)
-        elif not painted and (steps := self._steps_back(pixels, self._undone, undoing=False)):
-            for _ in range(steps):
-                step = self._undone.pop()
-                for change in step:
-                    change.pixels.write(self.edit_mask, change.new_edit_mask)
-                self._done.append(step)
-        else:
-            self._remember([self._change(pixels, now, np.uint8(PAINTED))])
-        pixels.write(self._seen, now)
+        with self._changing(pixels):
+            if not painted and (steps := self._steps_back(pixels, self._done, undoing=True)):
+                self._move(self._done, self._undone, steps, undoing=True)
+            elif not painted and (steps := self._steps_back(pixels, self._undone, undoing=False)):
+                self._move(self._undone, self._done, steps, undoing=False)
+            else:
+                self._remember([self._change(pixels, now, np.uint8(PAINTED))])
+            pixels.write(self._seen, now)
         return True
+
+    def _move(
+        self,
+        steps: deque[list[_Change]],
+        others: deque[list[_Change]],
+        count: int,
+        *,
+        undoing: bool,
+    ) -> None:
+        """Undo or redo steps in the edit mask."""
+        for _ in range(count):
+            step = steps.pop()
+            with self._changing(*(change.pixels for change in step)):
+                for change in reversed(step) if undoing else step:
+                    edit_mask = change.old_edit_mask if undoing else change.new_edit_mask
+                    change.pixels.write(self.edit_mask, edit_mask)
+            others.append(step)
+
+    def _changing(self, *pixels: _Pixels) -> AbstractContextManager[None]:
+        """Keep other threads from reading some pixels while they change."""
+        return self.store.changing(*(one.bounds for one in pixels))
 
     def take(
         self,
@@ -203,8 +229,9 @@ class Edits(UndoSteps[_Change]):
         if pixels.inside is None:
             shape = self.labels[pixels.box].shape
             labels, edit_mask = labels.reshape(shape), edit_mask.reshape(shape)
-        self._add(self._change(pixels, labels, edit_mask))
-        pixels.write(self._seen, labels)
+        with self._changing(pixels):
+            self._add(self._change(pixels, labels, edit_mask))
+            pixels.write(self._seen, labels)
 
     def replace(
         self, where: Index, labels: Labels, inside: NDArray[np.bool_] | None = None
@@ -222,8 +249,9 @@ class Edits(UndoSteps[_Change]):
         pixels = self._pixels(where, inside)
         if pixels.inside is None:
             labels = labels.reshape(self.labels[pixels.box].shape)
-        for array in (self.labels, self._seen):
-            pixels.write(array, labels)
+        with self._changing(pixels):
+            for array in (self.labels, self._seen):
+                pixels.write(array, labels)
 
     def _box(self, where: Sequence[int | slice | Any]) -> Box:
         """Return an index of integers and slices as a slice with start and stop for each axis."""

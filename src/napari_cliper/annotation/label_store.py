@@ -3,7 +3,7 @@
 Both are one Zarr array, ``(2, Y, X)`` uint16: the labels and the edit mask of a chunk are one file,
 which is replaced atomically, so that a crash cannot separate them. Chunks that have changed stay in
 memory, compressed, until `LabelStore.save` writes them; of the others, those that were used last
-are in memory.
+are in memory. All labels of a stack are in memory, in a `memory_store.MemoryStore`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
 import numpy as np
@@ -25,7 +26,7 @@ from .chunks import (
     Chunk,
     ChunkCounts,
     Index,
-    Region,
+    Part,
     pieces_by_chunk,
     region_of_chunk,
 )
@@ -38,17 +39,17 @@ class ChunkChange:
 
     Parameters
     ----------
-    index : (int, int)
+    index : tuple of int
     old, new : Chunk or None
         Before and after; None if it is empty.
-    region : (slice, slice)
+    region : tuple of slices
         The rows and columns of the image within which pixels have changed.
     """
 
     index: Index
     old: Chunk | None
     new: Chunk | None
-    region: Region
+    region: Part
 
     @property
     def reverse(self) -> ChunkChange:
@@ -66,7 +67,7 @@ class LabelStore:
 
     Parameters
     ----------
-    shape : (int, int)
+    shape : tuple of int
         Rows and columns of the image.
     path : Path, optional
         A folder that `save` has written. Default: nothing is labelled, and nothing on disk.
@@ -77,17 +78,18 @@ class LabelStore:
         If the folder is missing, damaged, or of another shape.
     """
 
-    def __init__(self, shape: tuple[int, int], path: Path | None = None) -> None:
+    in_memory = False
+    """Whether all labels are in memory."""
+
+    def __init__(self, shape: tuple[int, ...], path: Path | None = None) -> None:
         self.shape = shape
-        self.overview: Labels = np.zeros(
-            (-(-shape[0] // OVERVIEW), -(-shape[1] // OVERVIEW)), np.uint16
-        )
+        self.overview: Labels = np.zeros([-(-side // OVERVIEW) for side in shape[-2:]], np.uint16)
         """The label of every eighth pixel; complete once `counts` was called."""
         self.version = 0
         """How many chunks were changed so far."""
         self._lock = threading.RLock()
         self._saving = threading.Lock()
-        self._changed: dict[Index, Chunk | None] = {}  # not on disk yet; None: empty
+        self._changed: dict[Index, Any] = {}  # not on disk yet; None: empty
         # What is there now, as long as it was used lately, or an undo step keeps it.
         self._alive: WeakValueDictionary[Index, Chunk] = WeakValueDictionary()
         self._set_at: dict[Index, int] = {}  # the version in which a chunk changed last
@@ -95,7 +97,7 @@ class LabelStore:
         self._counts: dict[Index, ChunkCounts] = {}
         self._path = path
         self._array = None if path is None else open_array(path, shape)
-        self._there = set() if path is None else chunks_in(path)  # on disk; others are empty
+        self._there = set() if path is None else chunks_in(path, shape)  # on disk; others are empty
         with _ALL_LOCK:
             _ALL.add(self)
 
@@ -131,7 +133,7 @@ class LabelStore:
 
     # ------------------------------------------------------------------ pixels
 
-    def read(self, region: Region) -> tuple[Labels, EditMask]:
+    def read(self, region: Part) -> tuple[Labels, EditMask]:
         """Return copies of the labels and the edit mask of a region.
 
         Raises
@@ -142,17 +144,17 @@ class LabelStore:
         labels, edit_mask = self._read(region, slice(None))
         return labels, edit_mask.astype(np.uint8)
 
-    def read_labels(self, region: Region) -> Labels:
+    def read_labels(self, region: Part) -> Labels:
         """Return a copy of the labels of a region; raises as `read`."""
         labels: Labels = self._read(region, slice(0, 1))[0]
         return labels
 
-    def read_edit_mask(self, region: Region) -> EditMask:
+    def read_edit_mask(self, region: Part) -> EditMask:
         """Return a copy of the edit mask of a region; raises as `read`."""
         edit_mask: EditMask = self._read(region, slice(1, 2))[0].astype(np.uint8)
         return edit_mask
 
-    def _read(self, region: Region, which: slice) -> NDArray[np.uint16]:
+    def _read(self, region: Part, which: slice) -> NDArray[np.uint16]:
         sides = [max(part.stop - part.start, 0) for part in region]
         found = np.zeros((len(range(2)[which]), *sides), np.uint16)
         for index, inside, outside in pieces_by_chunk(region, self.shape):
@@ -161,13 +163,13 @@ class LabelStore:
                 found[(slice(None), *outside)] = chunk.pixels[(which, *inside)]
         return found
 
-    def decided_in(self, region: Region) -> tuple[bool, bool]:
+    def decided_in(self, region: Part) -> tuple[bool, bool]:
         """Return whether a region has decided pixels, and whether some of them have a label."""
         decided = False
         for index, inside, _ in pieces_by_chunk(region, self.shape):
             chunk = self._chunk(index)
             if chunk is not None:
-                labels, edit_mask = chunk.pixels[(slice(None), *inside)]
+                labels, edit_mask = (one[inside] for one in chunk.pixels)
                 if edit_mask.any():
                     decided = True
                     if labels[edit_mask != OPEN].any():
@@ -176,7 +178,7 @@ class LabelStore:
 
     def write(
         self,
-        region: Region,
+        region: Part,
         labels: Labels | np.uint16,
         edit_mask: EditMask | np.uint8 | None = None,
         where: NDArray[np.bool_] | None = None,
@@ -185,7 +187,7 @@ class LabelStore:
 
         Parameters
         ----------
-        region : (slice, slice)
+        region : tuple of slices
         labels : uint16
             An array of the shape of the region, or one label.
         edit_mask : uint8, optional
@@ -209,13 +211,13 @@ class LabelStore:
                 for layer, values in enumerate((labels, edit_mask)):
                     if values is not None:
                         given = values[outside] if isinstance(values, np.ndarray) else values
-                        target = new[(layer, *inside)]
+                        target = new[layer][inside]
                         np.copyto(target, given, where=True if chosen is None else chosen)
-                rows, columns = (
+                changed = tuple(
                     slice(whole.start + part.start, whole.start + part.stop)
                     for whole, part in zip(region, outside, strict=True)
                 )
-                changes.append(ChunkChange(index, old, self._set(index, new), (rows, columns)))
+                changes.append(ChunkChange(index, old, self._set(index, new), changed))
         return changes
 
     def swap(self, changes: Sequence[ChunkChange]) -> None:
@@ -314,7 +316,7 @@ class LabelStore:
                 labels[label] = labels.get(label, 0) + count
         return ChunkCounts(dict(sorted(labels.items())), decided)
 
-    def blocks(self) -> Iterator[Region]:
+    def blocks(self) -> Iterator[Part]:
         """Yield the regions of the chunks that are not empty, row by row."""
         for index in sorted(self._indices()):
             yield region_of_chunk(index, self.shape)
@@ -372,8 +374,10 @@ class LabelStore:
     def _chunk(self, index: Index) -> Chunk | None:
         """Return a chunk; None if it is empty."""
         with self._lock:
+            found: Chunk | None
             if index in self._changed:
-                return self._changed[index]
+                found = self._changed[index]
+                return found
             if index not in self._there:
                 return None
             found = self._alive.get(index)
@@ -409,11 +413,12 @@ class LabelStore:
                 return
         with self._saving:
             with self._lock:
-                changed = dict(self._changed)
-            for index, chunk in changed.items():
+                changed = [*self._changed]
+            for index in changed:
+                mark, pixels = self._to_write(index)
                 part = slice(None), *region_of_chunk(index, self.shape)
-                self._array[part] = 0 if chunk is None else chunk.pixels
-                self._mark_written(index, chunk)
+                self._array[part] = 0 if pixels is None else pixels
+                self._mark_written(index, mark, filled=pixels is not None)
             atomic.sync_folder(path)
 
     def go_on_from(self, fork: LabelStore) -> None:
@@ -423,7 +428,9 @@ class LabelStore:
             self._path, self._array, self._there = fork._path, fork._array, set(fork._there)
 
     @contextmanager
-    def saved_to(self, path: Path, monitor: Monitor | None = None) -> Iterator[None]:
+    def saved_to(
+        self, path: Path, monitor: Monitor | None = None, axes: str = ""
+    ) -> Iterator[None]:
         """Write everything into a new folder; this store uses it once the block has ended.
 
         If the block raises, this store stays as it was.
@@ -434,6 +441,8 @@ class LabelStore:
             A folder that does not exist.
         monitor : Monitor, optional
             Told of each chunk; can stop in between.
+        axes : str
+            The letters of all axes, which then are names of the axes of the Zarr array.
 
         Raises
         ------
@@ -441,34 +450,39 @@ class LabelStore:
             As `save`.
         """
         with self._saving:
-            array = create_array(path, self.shape)
+            array = create_array(path, self.shape, axes)
             there: set[Index] = set()
-            written: dict[Index, Chunk | None] = {}  # of those that are in memory only
+            written: dict[Index, Any] = {}  # the marks of those that are in memory only
             indices = self._indices()
             for done, index in enumerate(indices):
                 if monitor is not None:
                     monitor.tell("Writing labels", done, len(indices))
-                chunk = self._chunk(index)
-                if chunk is not None:
-                    array[(slice(None), *region_of_chunk(index, self.shape))] = chunk.pixels
+                mark, pixels = self._to_write(index)
+                if pixels is not None:
+                    array[(slice(None), *region_of_chunk(index, self.shape))] = pixels
                     there.add(index)
                 with self._lock:
-                    if index in self._changed and self._changed[index] is chunk:
-                        written[index] = chunk
+                    if index in self._changed and self._changed[index] is mark:
+                        written[index] = mark
             atomic.sync_folder(path)
             yield
             with self._lock:
                 self._path, self._array, self._there = path, array, there
-                for index, chunk in written.items():
-                    self._mark_written(index, chunk)
+                for index, mark in written.items():
+                    self._mark_written(index, mark, filled=index in there)
 
-    def _mark_written(self, index: Index, chunk: Chunk | None) -> None:
+    def _to_write(self, index: Index) -> tuple[Any, NDArray[np.uint16] | None]:
+        """What stands for a chunk in `_changed` if it has changed, and its pixels; None: empty."""
+        chunk = self._chunk(index)
+        return chunk, None if chunk is None else chunk.pixels
+
+    def _mark_written(self, index: Index, mark: Any, *, filled: bool) -> None:
         with self._lock:
-            if chunk is not None:
+            if filled:
                 self._there.add(index)
             else:
                 self._there.discard(index)
-            if index in self._changed and self._changed[index] is chunk:
+            if index in self._changed and self._changed[index] is mark:
                 del self._changed[index]
 
 
@@ -479,4 +493,4 @@ _ALL_LOCK = threading.Lock()
 def in_use(path: Path) -> bool:
     """Return whether a `LabelStore` of this process reads a folder."""
     with _ALL_LOCK:
-        return any(store.path == path for store in _ALL)
+        return any(store.path == path and not store.in_memory for store in _ALL)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import Monitor
-from .chunks import Index, Region, pieces_by_chunk, region_of_chunk
+from .chunks import Index, Part, Region, pieces_by_chunk, region_of_chunk
 from .edit_mask import protected
 from .label_store import ChunkChange, LabelStore
 from .merge import Rule, accept, region_around
@@ -126,7 +126,7 @@ class StoredAccept:
         """Return the chunks of the region."""
         return [index for index, _, _ in pieces_by_chunk(self.region, store.shape)]
 
-    def _chunks(self, store: LabelStore, monitor: Monitor) -> Iterator[tuple[Index, Region]]:
+    def _chunks(self, store: LabelStore, monitor: Monitor) -> Iterator[tuple[Index, Part]]:
         """Yield the chunks of the region, and their part of it, and tell of each."""
         pieces = list(pieces_by_chunk(self.region, store.shape))
         for done, (index, _, outside) in enumerate(pieces):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chunks import Index as ChunkIndex
-from .chunks import Region
+from .chunks import Part, Region
 from .class_change import Relabelled
 from .edit_history import Box, Index, UndoSteps, union
 from .edit_mask import PAINTED, EditMask, Labels
@@ -243,7 +243,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
         )
         return array[rows, columns]
 
-    def _pull(self, region: Region) -> None:
+    def _pull(self, region: Part) -> None:
         """Show a region of the store in the window."""
         common = _common(region, self.region)
         if common is not None:
@@ -252,7 +252,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
             self._part(self._seen, common)[...] = labels
 
 
-def region_of(where: Any, shape: tuple[int, int]) -> Region:
+def region_of(where: Any, shape: tuple[int, ...]) -> Region:
     """Return an index of integers and slices as rows and columns with start and stop."""
     parts = (*where, *(slice(None),) * (2 - len(where)))
     rows, columns = (
@@ -263,7 +263,7 @@ def region_of(where: Any, shape: tuple[int, int]) -> Region:
     return rows, columns
 
 
-def _common(region: Region, other: Region) -> Region | None:
+def _common(region: Part, other: Region) -> Region | None:
     """The part that two regions share; None if there is none."""
     rows, columns = (
         slice(max(one.start, two.start), min(one.stop, two.stop))

@@ -1,8 +1,9 @@
-"""The annotation of a large image, whose labels and edit mask are on disk."""
+"""The annotation of a large image or a stack, of which a save writes what has changed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 from types import MappingProxyType
 from typing import Any
 
@@ -10,18 +11,19 @@ import psutil
 
 from ..labels.label_class import ClassRow
 from ..segmentation import InvalidInputError
-from .chunks import Region
+from .chunks import Part
 from .edit_mask import AnnotationState, EditMask, Labels
 from .label_store import LabelStore
+from .memory_store import MemoryStore
 
 WHOLE_BYTES = 6
 """Bytes for each pixel while all labels and the edit mask are read into memory."""
 
 
 class StoredState(AnnotationState):
-    """The annotation of a large image: its labels and edit mask are in a `LabelStore`.
+    """The annotation of a large image or a stack: labels and edit mask are in a `LabelStore`.
 
-    `labels` and `edit_mask` read all pixels into memory, as copies.
+    `labels` and `edit_mask` are copies of all pixels.
 
     Parameters
     ----------
@@ -44,37 +46,44 @@ class StoredState(AnnotationState):
 
     @property
     def labels(self) -> Labels:
-        """All labels, (Y, X) uint16.
+        """All labels, (..., Y, X) uint16.
 
         Raises
         ------
         InvalidInputError
-            If they do not fit in the free memory.
+            If those of a large image do not fit in the free memory.
         """
         return self.store.read_labels(self._whole())
 
     @property
     def edit_mask(self) -> EditMask:
-        """The whole edit mask, (Y, X) uint8; raises as `labels`."""
+        """The whole edit mask, (..., Y, X) uint8; raises as `labels`."""
         return self.store.read_edit_mask(self._whole())
 
-    def _whole(self) -> Region:
-        rows, columns = self.store.shape
-        needed, free = WHOLE_BYTES * rows * columns, psutil.virtual_memory().available
-        if needed > free:
+    def _whole(self) -> Part:
+        needed, free = WHOLE_BYTES * prod(self.shape), psutil.virtual_memory().available
+        if needed > free and not self.store.in_memory:
+            sides = " x ".join(map(str, self.shape))
             raise InvalidInputError(
-                f"All labels of this image of {rows} x {columns} px need {needed / 1e9:.1f} GB of "
+                f"All labels of this image of {sides} px need {needed / 1e9:.1f} GB of "
                 f"memory at once, and {free / 1e9:.1f} GB are free. Close other programs, or "
                 "open this image in napari and export it alone as OME-Zarr, which is written "
                 "piece by piece."
             )
-        return slice(0, rows), slice(0, columns)
+        return tuple(slice(0, side) for side in self.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Rows and columns of the image."""
+        """Shape of the labels and of the edit mask."""
         return self.store.shape
 
     def with_record(self, record: Mapping[str, Any]) -> StoredState:
         """Return the annotation with another record."""
         return StoredState(self.store, self.classes, record)
+
+
+def memory_store_of(state: AnnotationState) -> MemoryStore:
+    """Return the store of an annotation in memory; of arrays, a store of copies."""
+    if isinstance(state, StoredState) and isinstance(state.store, MemoryStore):
+        return state.store
+    return MemoryStore(state.labels.copy(order="C"), state.edit_mask.copy(order="C"))

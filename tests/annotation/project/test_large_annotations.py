@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from annotation_projects import all_files, arrays_of, picture
 
 from napari_cliper.annotation import chunks
 from napari_cliper.annotation.class_change import ClassChange
+from napari_cliper.annotation.edit_history import Edits
 from napari_cliper.annotation.edit_mask import PAINTED
 from napari_cliper.annotation.label_store import LabelStore
+from napari_cliper.annotation.memory_store import MemoryStore
 from napari_cliper.annotation.project.annotation_store import ChangedOnDiskError
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.annotation.stored_state import StoredState
@@ -128,3 +131,51 @@ def test_labels_are_not_lost_with_a_folder_that_is_not_used(project, tmp_path, m
     paint(newer, 550, 2)
     project.save("slide", StoredState(newer, CLASSES))
     assert len([one for one in all_files(project.folder) if one.endswith(".zarr")]) == 1
+
+
+def test_saves_of_a_stack_write_changed_chunks_and_replace_no_other_program_unasked(tmp_path):
+    shape = (3, 40, 30)
+    project = Project.create(tmp_path / "project")
+    project.add_image("stack", np.zeros(shape, np.uint8), axes="ZYX")
+    labels = np.zeros(shape, np.uint16)
+    labels[0, :5] = 1
+    edits = Edits(labels, np.zeros(shape, np.uint8))
+
+    def paint(plane, label, edits=edits):
+        edits.labels[plane, 10:20] = label
+        edits.follow(painted=True)
+
+    paint(1, 1)
+    state = StoredState(edits.store, CLASSES, {"note": 5})
+    project.save("stack", state)
+    (folder,) = (project.folder / "annotations").glob("*.zarr")
+    first = {path: path.stat().st_mtime_ns for path in folder.rglob("c/0/*/*/*")}
+    assert len(first) == 2
+    paint(2, 2)
+    project.save("stack", state.with_record({"note": 6}))
+    assert {path: path.stat().st_mtime_ns for path in first} == first
+    theirs = Project.open(project.folder)
+    other = theirs.load("stack")
+    assert (other.record, dict(other.classes)) == ({"note": 6}, CLASSES)
+    np.testing.assert_array_equal(other.labels, labels)
+    np.testing.assert_array_equal(other.edit_mask, edits.edit_mask)
+    paint(0, 2, Edits(other.labels, other.store))
+    theirs.save("stack", other)
+    assert len([*(project.folder / "annotations").glob("*.zarr")]) == 1
+    paint(1, 2)
+    with pytest.raises(ChangedOnDiskError):
+        project.save("stack", state)
+    project.save("stack", state, overwrite=True)
+    np.testing.assert_array_equal(project.peek("stack").labels, labels)  # none of theirs
+    assert len([*(project.folder / "annotations").glob("*.zarr")]) == 1
+    shutil.rmtree(project.folder / "annotations")  # everything is in memory
+    paint(1, 1)
+    project.save("stack", state)
+    np.testing.assert_array_equal(project.peek("stack").labels, labels)
+    done = project.change_class(ClassChange("nucleus", CLASSES[2], merge=True))
+    assert done.images == ("stack",)
+    (folder,) = (done.backup / "annotations").glob("*.zarr")
+    np.testing.assert_array_equal(MemoryStore.opened(shape, folder).labels, labels)
+    edits.store.relabel([1], 2)  # as the window does
+    project.save("stack", StoredState(edits.store, {2: CLASSES[2]}))
+    np.testing.assert_array_equal(project.peek("stack").labels, np.where(labels > 0, 2, 0))

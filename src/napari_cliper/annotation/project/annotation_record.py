@@ -1,16 +1,17 @@
 """Read and write the annotation of one image: labels, edit mask and annotation record.
 
-Three files cannot be replaced atomically. So each save first writes labels and edit mask under new
-names and then replaces the small record ``NAME.json`` that names them; this single rename is the
-save. Older arrays are deleted afterwards; those of an interrupted save are deleted by the next one.
+Several files cannot be replaced atomically. So each save first writes labels and edit mask under
+new names and then replaces the small record ``NAME.json`` that names them; this single rename is
+the save. Older arrays are deleted afterwards; those of an interrupted save by the next one.
 
     annotations/NAME.json                   the record: status, classes, thresholds, provenance
     annotations/NAME.1f0c92ab.tif           the labels, uint16, OME-TIFF
     annotations/NAME.1f0c92ab_edit_mask.tif the edit mask: 0 open, 1 accepted, 2 painted,
                                             3 cleaned
-    annotations/NAME.1f0c92ab.zarr          in place of both, for a large image: see `label_store`
+    annotations/NAME.1f0c92ab.zarr          in place of both, for a stack or a large image: see
+                                            `label_store`
 
-Of a large image, a save replaces the chunks that have changed, each atomically.
+Of a stack or a large image, a save replaces the chunks that have changed, each atomically.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Monitor, Thresholds, atomic
 from ..edit_mask import ACCEPTED, CLEANED, PAINTED, AnnotationState
 from ..label_store import LabelStore, in_use
-from ..stored_state import StoredState
+from ..memory_store import MemoryStore
+from ..stored_state import StoredState, memory_store_of
 from .settings import thresholds_from_record
 
 Status = Literal["open", "started", "done"]
@@ -78,10 +80,11 @@ class AnnotationRecord:
     saved : str
         Time of the save in UTC, ISO 8601.
     labels, edit_mask : str
-        File names in the same folder; empty if only a status was saved. For a large image, both
-        are the name of one folder.
+        File names in the same folder; empty if only a status was saved. For a stack or a large
+        image, both are the name of one folder.
     shape : tuple of int
-        Shape of both arrays. The files merge the leading axes of more than four dimensions.
+        Shape of both arrays. TIFF files of stacks, which older versions wrote, merge the leading
+        axes of more than four dimensions.
     classes : mapping of int to ClassRow
     thresholds : Thresholds, optional
         Thresholds of the prediction.
@@ -243,9 +246,9 @@ def written_arrays(
         Base name of the image's files.
     state : AnnotationState
     store : str
-        Name of the folder for a large image; default: a new one.
+        Name of the folder for a stack or a large image; default: a new one.
     monitor : Monitor, optional
-        Told of each chunk of a large image.
+        Told of each chunk of a stack or a large image.
 
     Yields
     ------
@@ -258,23 +261,23 @@ def written_arrays(
         If writing fails; no partial files are left.
     """
     stem = f"{file}.{token_hex(4)}"
-    if isinstance(state, StoredState):
+    on_disk = isinstance(state, StoredState) and not state.store.in_memory
+    if on_disk or len(state.shape) > 2:
+        found = state.store if isinstance(state, StoredState) else memory_store_of(state)
+        geometry = state.record.get("geometry")
+        axes = str(geometry.get("axes", "")) if isinstance(geometry, dict) else ""
         name = store or f"{stem}.zarr"
         with ExitStack() as saved:
             try:
-                saved.enter_context(state.store.saved_to(folder / name, monitor))
+                saved.enter_context(found.saved_to(folder / name, monitor, axes))
             except BaseException:
                 remove(folder, (name,))
                 raise
             yield name, name
         return
     names = f"{stem}.tif", f"{stem}_edit_mask.tif"
-    shape = _saved_shape(state.labels.shape)
-    geometry = state.record.get("geometry")
-    axes = str(geometry.get("axes", "")) if isinstance(geometry, dict) else ""
-    axes = axes if len(axes) == len(shape) == state.labels.ndim else ""
-    labels = LabelledImage(file, state.labels.reshape(shape), state.classes, axes=axes)
-    edit_mask = LabelledImage(file, state.edit_mask.reshape(shape), EDIT_MASK_CLASSES, axes=axes)
+    labels = LabelledImage(file, state.labels, state.classes)
+    edit_mask = LabelledImage(file, state.edit_mask, EDIT_MASK_CLASSES)
     try:
         for target, image in zip(names, (labels, edit_mask), strict=True):
             write_ome_tiff(folder / target, image)
@@ -287,7 +290,9 @@ def written_arrays(
 
 
 def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> AnnotationState:
-    """Read the labels and the edit mask that a record names; a `StoredState` for a large image.
+    """Read the labels and the edit mask that a record names.
+
+    A `StoredState` for a large image, and for a stack, which is read into memory.
 
     Raises
     ------
@@ -295,9 +300,10 @@ def read_arrays(folder: Path, annotation_record: AnnotationRecord) -> Annotation
         If a file is missing, damaged, or has another shape or dtype than the record says.
     """
     if annotation_record.labels == annotation_record.edit_mask:
-        if len(annotation_record.shape) != 2:
-            raise FileError(f"{annotation_record.labels} cannot have {annotation_record.shape}.")
-        store = LabelStore(annotation_record.shape, folder / annotation_record.labels)
+        path, shape = folder / annotation_record.labels, annotation_record.shape
+        if len(shape) < 2:
+            raise FileError(f"{annotation_record.labels} cannot have {shape}.")
+        store = LabelStore(shape, path) if len(shape) == 2 else MemoryStore.opened(shape, path)
         return StoredState(store, annotation_record.classes, annotation_record.record)
     labels = _read_array(
         folder / annotation_record.labels, annotation_record.shape, np.uint16, MOST
@@ -340,7 +346,7 @@ def with_axes(path: Path, array: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Merge leading axes to at most four axes, the most that all programs read from OME-TIFF."""
+    """Merge leading axes to at most four, as older versions did in the TIFF files of stacks."""
     return shape if len(shape) <= _MOST_AXES else (math.prod(shape[:-2]), *shape[-2:])
 
 

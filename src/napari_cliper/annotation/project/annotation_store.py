@@ -343,7 +343,7 @@ class AnnotationStore:
     def _save_changes(
         self, file: str, annotation_record: AnnotationRecord, state: StoredState, *, overwrite: bool
     ) -> None:
-        """Save the changed chunks of a large image; first the record, which names their classes."""
+        """Save the changed chunks; first the record, which names their classes."""
         path = state.store.path
         assert path is not None  # noqa: S101 - see `_continues`
         completed = _completed(annotation_record, state, (path.name, path.name))

@@ -74,7 +74,8 @@ class NewProject:
         group = task_of(image, name, {}) if isinstance(image, ImageGroup) else None
         path = None if group is not None else image.source.path
         pixels, state = ImageChoice(image, name).source, annotation.state()
-        if isinstance(state, StoredState):  # the window goes on with its own
+        on_disk = isinstance(state, StoredState) and not state.store.in_memory
+        if isinstance(state, StoredState) and on_disk:  # the window goes on with its own
             state = StoredState(state.store.fork(), state.classes, state.record)
         large = isinstance(annotation, LargeAnnotationLayer)
         return cls(

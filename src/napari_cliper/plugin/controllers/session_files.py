@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ...annotation.project.project import Project
 from ...annotation.project.sessions import FoundSession, Session, found_sessions
 from ...annotation.project.settings import ProjectSettings
 from ...annotation.stored_edits import StoredEdits
-from ...annotation.stored_state import StoredState
+from ...annotation.stored_state import StoredState, memory_store_of
 from ...io.files import FileError
 from ...io.find_pixels import is_image_of
 from ...segmentation import Progress
@@ -134,7 +134,8 @@ def add_image(project: Project, task: SaveTask) -> str:
         return project.add_image(
             name, np.broadcast_to(np.uint8(0), shape), axes=task.axes, keep_pixels=False
         ).name
-    lazy = isinstance(task.state, StoredState) and not isinstance(source, np.ndarray)
+    on_disk = isinstance(task.state, StoredState) and not task.state.store.in_memory
+    lazy = on_disk and not isinstance(source, np.ndarray)
     if size <= LARGEST_COPY and not lazy:  # what is read lazily may not fit into the memory
         pixels = np.asarray(source)
         path = None if task.path is None else Path(task.path)
@@ -152,17 +153,16 @@ def _has(project: Project, path: Path) -> bool:
 
 def painted_on(state: AnnotationState, orphan: Labels) -> AnnotationState:
     """Return an annotation with what its layer shows, which a closed dock has left there."""
-    if isinstance(state, StoredState):
+    if isinstance(state, StoredState) and not state.store.in_memory:
         region = window_of(orphan)
         if region is not None:
             edits = StoredEdits(state.store, region)
             edits.window[...] = orphan.data
             edits.follow()
         return state
-    whole = Edits(np.ascontiguousarray(state.labels.copy()), state.edit_mask)
-    whole.labels[...] = orphan.data
-    whole.follow(painted=True)
-    return replace(state, labels=whole.labels, edit_mask=whole.edit_mask)
+    store = memory_store_of(state)
+    Edits(np.array(orphan.data, np.uint16, order="C"), store).follow(painted=True)
+    return StoredState(store, state.classes, state.record)
 
 
 def shown_properties(image: Image) -> dict[str, Any]:

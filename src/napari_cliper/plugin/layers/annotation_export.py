@@ -40,10 +40,11 @@ def labelled_with(
     InvalidInputError
         If a large image does not fit in the free memory, for another format.
     """
-    if isinstance(state, StoredState) and _in_pieces(state, formats):
+    on_disk = isinstance(state, StoredState) and not state.store.in_memory
+    if isinstance(state, StoredState) and on_disk and _in_pieces(state, formats):
         found = _piecewise(state, choice)
     else:
-        if isinstance(state, StoredState):
+        if isinstance(state, StoredState) and on_disk:
             check_memory(state.shape, formats)
         found = labelled_of(state, choice.name, choice.source)
     return replace(found, contrast=choice.contrast(), gamma=choice.gamma)

@@ -16,9 +16,11 @@ from qtpy.QtCore import QObject, Signal
 from ...annotation.class_change import ClassChange, change_state
 from ...annotation.edit_history import Box, Edits, smallest_part, union
 from ...annotation.edit_mask import ACCEPTED, OPEN, PAINTED, AnnotationState
+from ...annotation.memory_store import MemoryStore
 from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.saved_objects import OBJECTS, SavedObjects, objects_in
 from ...annotation.stored_edits import StoredEdits
+from ...annotation.stored_state import StoredState, memory_store_of
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
@@ -95,11 +97,13 @@ class AnnotationLayer(QObject):
 
     def _opened(self, state: AnnotationState | None) -> tuple[Labels, Edits | StoredEdits]:
         """Make the layer, and the edits that share its array."""
-        shape = labels_shape(self._shown())
-        labels = np.zeros(shape, np.uint16) if state is None else np.ascontiguousarray(state.labels)
-        edit_mask = np.zeros(shape, np.uint8) if state is None else state.edit_mask
-        layer = Labels(labels, **self._layer_properties())
-        return layer, Edits(layer.data, edit_mask)
+        if state is None:
+            shape = labels_shape(self._shown())
+            store = MemoryStore(np.zeros(shape, np.uint16), np.zeros(shape, np.uint8))
+        else:
+            store = memory_store_of(state)
+        layer = Labels(store.labels.copy(), **self._layer_properties())
+        return layer, Edits(layer.data, store)
 
     def _layer_properties(self) -> dict[str, Any]:
         return {
@@ -172,13 +176,14 @@ class AnnotationLayer(QObject):
         self.changed.emit()
 
     def _shared_state(self, record: dict[str, Any]) -> AnnotationState:
-        """The annotation with the arrays that are being edited."""
-        return AnnotationState(self._whole.labels, self._whole.edit_mask, self.classes, record)
+        """The annotation with the labels and the edit mask that are being edited."""
+        return StoredState(self._whole.store, self.classes, record)
 
     def _take_relabelled(self, after: AnnotationState) -> None:
-        """Go on with the arrays of another state, if they are others."""
-        if after.labels is not self._whole.labels:
-            self.edits = Edits(after.labels, after.edit_mask)
+        """Go on with the store of another state, if it is another."""
+        store = memory_store_of(after)
+        if store is not self._whole.store:
+            self.edits = Edits(store.labels.copy(), store)
             mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
             self.layer.editable = True
             self.layer.mode = mode
@@ -466,7 +471,7 @@ class AnnotationLayer(QObject):
 
     def _take_array(self, new: NDArray[np.uint16]) -> None:
         """Go on with an array of the same labels that was given to the layer."""
-        self.edits = Edits(new, self._whole.edit_mask)
+        self.edits = Edits(new, self._whole.store)
         if new is not self.layer.data:
             self.layer.data = new
 
@@ -476,21 +481,18 @@ class AnnotationLayer(QObject):
     def gathered(self, formats: Sequence[str]) -> Callable[[], LabelledImage]:
         """A function that returns the input of an export; call it in a thread, as it reads pixels.
 
-        It uses a copy of the annotation at the time of this call; labels on disk may be newer.
+        It uses `state`, as it is at the time of this call or newer.
         """
-        return partial(
-            labelled_with, self.state(), ImageChoice(self.image, self.name), tuple(formats)
-        )
+        choice = ImageChoice(self.image, self.name)
+        return partial(labelled_with, self.state(), choice, tuple(formats))
 
     def state(self) -> AnnotationState:
-        """A copy of the annotation, for a thread or a file."""
+        """The annotation, for a thread or a file: a copy; that of a stack goes on changing."""
         self.follow()
-        return AnnotationState(
-            self._whole.labels.copy(),
-            self._whole.edit_mask.copy(),
-            dict(self.classes),
-            self._full_record(),
-        )
+        edits, classes, record = self._whole, dict(self.classes), self._full_record()
+        if edits.labels.ndim > 2:
+            return StoredState(edits.store, classes, record)
+        return AnnotationState(edits.labels.copy(), edits.edit_mask.copy(), classes, record)
 
     def _full_record(self) -> dict[str, Any]:
         record = {**self.record, "geometry": geometry_of(self.layer)}

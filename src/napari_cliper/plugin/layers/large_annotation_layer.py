@@ -51,7 +51,8 @@ BLOCK = 2048
 
 def annotation_of(image: Image, name: str, state: AnnotationState | None = None) -> AnnotationLayer:
     """Return a new annotation of an image: of a large one with labels on disk."""
-    if isinstance(state, StoredState) or is_on_disk(image):
+    on_disk = isinstance(state, StoredState) and not state.store.in_memory
+    if on_disk or is_on_disk(image):
         return LargeAnnotationLayer(image, name, state)
     return AnnotationLayer(image, name, state)
 
@@ -383,7 +384,7 @@ def window_of(layer: Labels) -> Region | None:
     return region if shown == tuple(layer.data.shape) else None
 
 
-def window_around(view: Region, shape: tuple[int, int], fraction: float = 1.0) -> Region:
+def window_around(view: Region, shape: tuple[int, ...], fraction: float = 1.0) -> Region:
     """Return the window around the middle of a view, or a fraction of it.
 
     Parameters

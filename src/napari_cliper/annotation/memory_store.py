@@ -1,0 +1,147 @@
+"""Labels and edit mask in memory, of which a save writes the chunks that have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..io.files import FileError
+from ..segmentation import InvalidInputError
+from .chunk_files import chunks_in, open_array, read_chunk
+from .chunks import ChunkCounts, Index, Part, chunks_of, counts_in, region_of_chunk
+from .edit_mask import CLEANED, OPEN, EditMask, Labels
+from .label_store import ChunkChange, LabelStore
+
+
+class MemoryStore(LabelStore):
+    """Labels and edit mask of a stack, as arrays that the caller may change within `changing`.
+
+    Other threads read whole chunks, as they are between two changes.
+
+    Parameters
+    ----------
+    labels : (..., Y, X) uint16 array
+    edit_mask : (..., Y, X) uint8 array
+        Both are used without a copy.
+    path : Path, optional
+        A folder with this content, that `save` has written.
+
+    Raises
+    ------
+    InvalidInputError
+        If the shapes differ.
+    """
+
+    in_memory = True
+
+    def __init__(self, labels: Labels, edit_mask: EditMask, path: Path | None = None) -> None:
+        if labels.shape != edit_mask.shape:
+            raise InvalidInputError(
+                f"Labels {labels.shape} and edit mask {edit_mask.shape} must have the same shape."
+            )
+        super().__init__(labels.shape, path)
+        self.labels = labels
+        self.edit_mask = edit_mask
+        self._changed = {index: object() for index in self._indices() if path is None}
+
+    @classmethod
+    def opened(cls, shape: tuple[int, ...], path: Path) -> MemoryStore:
+        """Return the content of a folder that `save` has written.
+
+        Raises
+        ------
+        FileError
+            If it is missing, damaged, or of another shape.
+        """
+        array = open_array(path, shape)
+        labels, edit_mask = np.zeros(shape, np.uint16), np.zeros(shape, np.uint8)
+        for index in chunks_in(path, shape):
+            part = region_of_chunk(index, shape)
+            pixels = read_chunk(array, path, index, shape)
+            if int(pixels[1].max()) > CLEANED:
+                raise FileError(
+                    f"The edit mask in {path} has the value {pixels[1].max()}, and at most "
+                    f"{CLEANED} is expected. Another program has changed it: take it from a backup."
+                )
+            labels[part], edit_mask[part] = pixels
+        return cls(labels, edit_mask, path)
+
+    def fork(self) -> MemoryStore:
+        """Return a store with copies of the arrays, which goes on with the same folder."""
+        with self._lock:
+            other = MemoryStore(self.labels.copy(), self.edit_mask.copy())
+            other._path, other._array = self._path, self._array
+            other._changed, other._there = dict(self._changed), set(self._there)
+            other._counts, other.version = dict(self._counts), self.version
+        return other
+
+    @contextmanager
+    def changing(self, *parts: Part) -> Iterator[None]:
+        """Let the caller change the arrays within some parts; other threads wait meanwhile."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                self.version += 1
+                for part in parts:
+                    for index in chunks_of(part, self.shape):
+                        self._changed[index] = object()
+                        self._counts.pop(index, None)
+
+    @property
+    def blank(self) -> bool:
+        """Whether no pixel has a label or is decided."""
+        planes = np.ndindex(self.shape[:-2])
+        return not any(self.edit_mask[at].any() or self.labels[at].any() for at in planes)
+
+    def relabel_chunk(
+        self, index: Index, old: Collection[int], new: int, *, opened: bool = False
+    ) -> list[ChunkChange]:
+        """Do `relabel` in one chunk; there are no changes that `swap` can undo."""
+        part = region_of_chunk(index, self.shape)
+        if self._counts_of(index).labels.keys() & set(old):
+            with self.changing(part):
+                here = np.isin(self.labels[part], list(old))
+                self.labels[part][here] = new
+                if opened:
+                    self.edit_mask[part][here] = OPEN
+        return []
+
+    def _read(self, region: Part, which: slice) -> NDArray[np.uint16]:
+        sides = [max(one.stop - one.start, 0) for one in region]
+        found = np.empty((len(range(2)[which]), *sides), np.uint16)
+        arrays = (self.labels, self.edit_mask)[which]
+        for index in np.ndindex(*sides[:-2]):
+            with self._lock:
+                for target, array in zip(found, arrays, strict=True):
+                    target[index] = array[region][index]
+        return found
+
+    def _indices(self) -> list[Index]:
+        return [*chunks_of(tuple(slice(0, side) for side in self.shape), self.shape)]
+
+    def _counts_of(self, index: Index) -> ChunkCounts:
+        part = region_of_chunk(index, self.shape)
+        with self._lock:
+            found = self._counts.get(index)
+            if found is None:
+                found = counts_in(self.labels[part], self.edit_mask[part])
+                self._counts[index] = found
+        return found
+
+    def _to_write(self, index: Index) -> tuple[Any, NDArray[np.uint16] | None]:
+        part = region_of_chunk(index, self.shape)
+        with self._lock:
+            mark, labels, edit_mask = (
+                self._changed.get(index),
+                self.labels[part],
+                self.edit_mask[part],
+            )
+            if not (edit_mask.any() or labels.any()):
+                return mark, None
+            return mark, np.stack([labels, edit_mask.astype(np.uint16)])
