@@ -479,10 +479,7 @@ class AnnotationLayer(QObject):
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
 
     def gathered(self, formats: Sequence[str]) -> Callable[[], LabelledImage]:
-        """A function that returns the input of an export; call it in a thread, as it reads pixels.
-
-        It uses `state`, as it is at the time of this call or newer.
-        """
+        """A function that returns the input of an export from `state`; call it in a thread."""
         choice = ImageChoice(self.image, self.name)
         return partial(labelled_with, self.state(), choice, tuple(formats))
 
