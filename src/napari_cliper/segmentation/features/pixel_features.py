@@ -72,6 +72,10 @@ class PixelFeatures:
         result: NDArray[np.float32] = torch.cat(found, dim=1).numpy()
         return result
 
+    def lightness(self, start: int, stop: int) -> Tensor:
+        """Return the first feature at some rows of pixels, (stop - start, X) float32."""
+        return WeightedFeatures((self.levels[0][:1],), self.shape).rows(start, stop)[0]
+
     def weighted(self, weights: NDArray[np.float32]) -> WeightedFeatures:
         """Return linear functions of the features at all pixels; weights are (K, F)."""
         levels, start = [], 0

@@ -2,7 +2,8 @@
 
 At each pixel the labels with hints compete with each other and with the label by text. The score of
 a label is the product of what the hints say of it (`propagation.label_propagation`) and of its text
-score relative to the best one, with an exponent that is small where hints contradict the text.
+score relative to the best one, with an exponent that is small where hints contradict the text. Then
+edges between labels are smoothed along those of the image (`edge_smoothing`).
 
 Notation: K labels that compete, (Y, X) the image.
 """
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from ..propagation.affinity import OPEN
 from ..propagation.label_propagation import LEAST_PIXEL, PIXEL, Propagated
+from .edge_smoothing import BLOCK, reach, smoothed_best, window_radius
 from .label_rule import BestClass, LabelArray, LabelRule, label_dtype
 from .uncertainty import ScorePlanes
 
@@ -96,15 +98,16 @@ def corrected_labels(propagated: Propagated, text: TextScores) -> LabelArray:
     -------
     (Y, X) uint8 or uint16 array
     """
-    dtype = label_dtype(text.planes.total)
-    found = np.empty(text.labels.shape, dtype)
-    labels = propagated.labels.astype(dtype)
-    for start, stop, scores in _bands(propagated, text):
-        best, part = scores[0].numpy(), found[start:stop]
-        part[:] = labels[0]
-        for label, plane in zip(labels[1:], scores[1:].numpy(), strict=True):
-            np.copyto(part, label, where=plane > best)
-            np.maximum(best, plane, out=best)
+    found = np.empty(text.labels.shape, label_dtype(text.planes.total))
+    labels = propagated.labels.astype(found.dtype)
+    features = propagated.affinity.features
+    radius = window_radius(found.size, len(propagated.affinity.means))
+    margin = reach(radius)
+    for start, stop, scores in _bands(propagated, text, margin):
+        first, end = max(start - margin, 0), min(stop + margin, len(found))
+        lightness = features.lightness(first, end).numpy()
+        best = smoothed_best(scores.numpy(), lightness, radius, slice(start - first, stop - first))
+        found[start:stop] = labels[best]
     hints = propagated.hint_labels
     np.copyto(found, hints, casting="unsafe", where=hints != OPEN)
     return found
@@ -113,7 +116,7 @@ def corrected_labels(propagated: Propagated, text: TextScores) -> LabelArray:
 def corrected_uncertainty(
     propagated: Propagated, text: TextScores, by_text: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return how close the two best labels are at every pixel.
+    """Return how close the two best labels are at every pixel, before edges are smoothed.
 
     Parameters
     ----------
@@ -141,8 +144,14 @@ def corrected_uncertainty(
     return found
 
 
-def _bands(propagated: Propagated, text: TextScores) -> Iterator[tuple[int, int, Tensor]]:
-    """Yield bands of rows and the scores of their pixels, (K, rows, X)."""
+def _bands(
+    propagated: Propagated, text: TextScores, margin: int = 0
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield bands of rows and the scores of their pixels, (K, rows, X).
+
+    The scores have `margin` rows more on both sides, where the image has them. Bands start at
+    multiples of `BLOCK`.
+    """
     height, width = text.labels.shape
     labels = propagated.labels.tolist()
     weighted = propagated.affinity.features.weighted(propagated.classifier.weights)
@@ -152,9 +161,10 @@ def _bands(propagated: Propagated, text: TextScores) -> Iterator[tuple[int, int,
     with_hints = [label for label, hinted in zip(labels, propagated.hinted, strict=True) if hinted]
     of_hints = torch.from_numpy(np.isin(np.arange(text.planes.total + 1), with_hints))
     rows = torch.from_numpy(np.flatnonzero(propagated.hinted))
-    step = max(BAND_BYTES // (4 * len(labels) * width), 1)
-    for start in range(0, height, step):
-        stop = min(start + step, height)
+    step = max(BAND_BYTES // (4 * len(labels) * width * BLOCK), 1) * BLOCK
+    for begin in range(0, height, step):
+        end = min(begin + step, height)
+        start, stop = max(begin - margin, 0), min(end + margin, height)
         region = torch.from_numpy(propagated.affinity.regions[start:stop].astype(np.int64))
         scores = weighted.rows(start, stop).add_(offsets)
         scores -= scores.amax(dim=0)
@@ -172,4 +182,4 @@ def _bands(propagated: Propagated, text: TextScores) -> Iterator[tuple[int, int,
                 else:
                     scores[index] -= CONTRADICTION * contradicted[region]
                     scores[index].masked_fill_(by_text != label, -torch.inf)
-        yield start, stop, scores
+        yield begin, end, scores

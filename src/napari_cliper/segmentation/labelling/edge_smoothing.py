@@ -1,0 +1,105 @@
+"""Smooth the edges between labels along the edges of the image, by a guided filter.
+
+Superpixels end in spikes where the image has noise or texture, and single pixels are mistaken. The
+guided filter (He, Sun and Tang, TPAMI 2013) averages the probability of a label over a small window
+as a linear function of the lightness: smooth where the image is, sharp where it has an edge.
+
+Pure functions. Notation: K labels, (R, X) a band of rows of the image.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter
+from scipy.special import softmax
+
+RADIUS = 0.5
+"""Of the window, in widths of a superpixel."""
+LEAST_RADIUS, MOST_RADIUS = 2, 8
+"""In pixels."""
+CONTRAST = 0.03
+"""Variance of the lightness in a window above which it counts as an edge; that of the whole image
+is 1."""
+SHARPNESS = 2.0
+"""Exponent of the probabilities."""
+BLOCK = 128
+"""Side of the squares that are filtered at once; those that have a single label are not."""
+
+
+def window_radius(pixels: int, superpixels: int) -> int:
+    """Return the radius of the filter's window in pixels."""
+    width = (pixels / superpixels) ** 0.5
+    return int(np.clip(round(RADIUS * width), LEAST_RADIUS, MOST_RADIUS))
+
+
+def smoothed_best(
+    scores: NDArray[np.float32], lightness: NDArray[np.float32], radius: int, rows: slice
+) -> NDArray[np.intp]:
+    """Return the index of the best label at each pixel, with smooth edges.
+
+    Parameters
+    ----------
+    scores : (K, R, X) float32 array
+        Logarithms of how probable each label is; -inf where it cannot win, but not for all labels.
+    lightness : (R, X) float32 array
+        With variance 1 over the whole image.
+    radius : int
+        Of the window, in pixels.
+    rows : slice
+        Rows of the result. It depends on rows that are at most `reach(radius)` away, and on where
+        the squares of `BLOCK` pixels begin: at the first of these rows.
+
+    Returns
+    -------
+    (rows, X) array of int
+    """
+    raw = _best(scores)
+    found = raw[rows].copy()
+    margin, width = reach(radius), raw.shape[1]
+    for top, left in product(range(rows.start, rows.stop, BLOCK), range(0, width, BLOCK)):
+        bottom, right = min(top + BLOCK, rows.stop), min(left + BLOCK, width)
+        above, before = max(top - margin, 0), max(left - margin, 0)
+        window = np.s_[above : bottom + margin, before : right + margin]
+        present = np.flatnonzero(np.bincount(raw[window].ravel()))
+        if len(present) == 1:
+            continue
+        inner = np.s_[top - above : bottom - above, left - before : right - before]
+        some = scores[:, *window][present]
+        smooth = _guided(softmax(SHARPNESS * some, axis=0), lightness[window], radius)
+        smooth[np.isneginf(some)] = -np.inf
+        best = present[_best(smooth[:, *inner])]
+        found[top - rows.start : bottom - rows.start, left:right] = best
+    return found
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the index of the largest of (K, R, X) values; faster than `argmax`."""
+    found, most = np.zeros(scores.shape[1:], np.intp), scores[0].copy()
+    for index, plane in enumerate(scores[1:], 1):
+        found[plane > most] = index
+        np.maximum(most, plane, out=most)
+    return found
+
+
+def reach(radius: int) -> int:
+    """Return how far away the pixels are that a result depends on."""
+    return 2 * radius
+
+
+def _guided(
+    planes: NDArray[np.float32], guide: NDArray[np.float32], radius: int
+) -> NDArray[np.float32]:
+    """Return (K, Y, X) planes after the guided filter."""
+
+    def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+        sizes = (0,) * (values.ndim - 2) + (2 * radius + 1,) * 2
+        averaged: NDArray[np.float32] = uniform_filter(values, sizes, mode="nearest")
+        return averaged
+
+    guide_mean, plane_means = mean(guide), mean(planes)
+    variance = mean(guide**2) - guide_mean**2
+    slope = (mean(guide * planes) - guide_mean * plane_means) / (variance + CONTRAST)
+    return mean(slope) * guide + mean(plane_means - slope * guide_mean)
