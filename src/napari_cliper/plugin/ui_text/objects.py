@@ -39,8 +39,8 @@ DIAMETER_TIP = (
 
 SMALLEST = "Smallest size"
 SMALLEST_TIP = (
-    "Objects with fewer pixels are left out. At first a twentieth of the typical size in the class "
-    "with the smallest objects."
+    "Objects with fewer pixels are left out, of exports too. At first a twentieth of the typical "
+    "size in the class with the smallest objects."
 )
 AT_BORDER = "At the border"
 AT_BORDER_TIP = "Include objects that touch the border of the image."
