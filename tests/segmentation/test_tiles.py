@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from scipy import ndimage
 
 from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import KINDS, make_scene
@@ -27,6 +28,7 @@ from napari_cliper.segmentation import (
     Tiles,
     UserHints,
     image_affinity,
+    visible_labels,
 )
 from napari_cliper.segmentation.features import tiled_image as tiled_images
 from napari_cliper.segmentation.features.interpolation import bilinear_region
@@ -354,6 +356,37 @@ def test_an_estimate_is_of_all_tiles(scene):
     assert left.new_seconds == pytest.approx(left.seconds * 4 / 9)
     planes = left.times(3)
     assert (planes.tiles, planes.new_tiles) == (27, 22)
+
+
+def test_what_is_visible_is_labelled_with_the_maxima_of_all_tiles_so_far(scene):
+    left = scene.image[:384, :384]
+    image = np.concatenate([left, left[:, ::-1]], axis=1)
+    image[:160, :200] = make_scene((160, 200), SEED, kinds=[], ground=scene.ground, unit=256).image
+    row, column = np.argwhere(ndimage.binary_erosion(scene.labels[:320, :320], iterations=12))[-1]
+    bare = Window(0, 0, 60, 60)
+    objects = Window(row - 30, 737 - column, row + 30, 797 - column)
+    store = TileMemory()
+    for refiner in ("none", "pamr"):
+        one = segmenter_of(Tiles(128, 32), store, refiner=refiner)
+        found = one.check(image)
+        count = len(one.layout(found.shape))
+        passes = Passes(one)
+        visible_labels(one, found, bare, CLASSES)
+        assert passes.count == (1 if refiner == "none" else 0)  # the tile that the view touches
+        whole = one.score(one.embed(image), CLASSES).to_labels()
+        for view in (bare, objects):
+            first = visible_labels(one, found, view, CLASSES)
+            assert first.window == view
+            agrees = (first.labels == whole[view.slices]).mean()
+            assert agrees > 0.97, (refiner, view, agrees)
+        assert whole[objects.slices].any()
+        assert not whole[bare.slices].any()
+        assert passes.count == (count if refiner == "none" else 0)  # no tile is encoded twice
+    reduced = visible_labels(one, found, Window(0, 0, *found.shape), CLASSES)
+    assert reduced.labels.shape == found.shape
+    assert reduced.labels.any()
+    small = one.check(image[:200, :200])
+    assert visible_labels(one, small, Window(0, 0, 200, 200), CLASSES) is None
 
 
 def test_the_cache_is_bounded_and_memory_writes_nothing(tmp_path, scene):

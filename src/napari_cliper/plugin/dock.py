@@ -124,7 +124,7 @@ class CliperWidget(DockPanels):
         )
         self.tiles = add(TilesController(state, self.tiles_panel, engine, requests))
         self.frame.page_changed.connect(self.tiles_panel.follow)
-        self.provisional = add(ProvisionalLabels(state, self.status_panel, requests))
+        self.provisional = add(ProvisionalLabels(state, self.status_panel))
         self.threshold_panel.more.toggled.connect(self.tiles_panel.set_brief)
         self.run_controller = add(
             RunController(

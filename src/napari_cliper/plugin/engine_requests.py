@@ -14,11 +14,13 @@ from ..labels.regions import connected_regions
 from ..segmentation import (
     ClassPrompt,
     Composite,
+    InvalidInputError,
     LiveLabels,
     SegmentationConfig,
     Thresholds,
     UserHints,
 )
+from . import ui_text
 
 if TYPE_CHECKING:
     from ..labels.label_class import ClassRow
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         ImageEmbedding,
         Prototypes,
         ScoreMaps,
+        Segmenter,
         Shortfall,
         Stage,
     )
@@ -239,3 +242,16 @@ def classes_of(rows: Sequence[ClassRow]) -> tuple[tuple[ClassPrompt, ...], tuple
     )
     words = tuple(w for row in rows if row.background for w in (row.name, *row.synonyms))
     return classes, words
+
+
+def usable_prototypes(
+    segmenter: Segmenter, prototypes: Prototypes | None
+) -> tuple[Prototypes | None, tuple[str, ...]]:
+    """Return the prototypes if they are of this model, else None and a note."""
+    if not prototypes:
+        return None, ()
+    try:
+        prototypes.check_model(segmenter.identity, segmenter.config.model)
+    except InvalidInputError as error:
+        return None, (ui_text.prototypes_left_out(error),)
+    return prototypes, ()

@@ -28,7 +28,16 @@ from ..segmentation import (
     WeightsUnavailableError,
 )
 from . import ui_text
-from .engine_requests import Found, LearningRequest, Limits, Outcome, Request, digest, warm_up
+from .engine_requests import (
+    Found,
+    LearningRequest,
+    Limits,
+    Outcome,
+    Request,
+    digest,
+    usable_prototypes,
+    warm_up,
+)
 from .layers.lazy_planes import lazy_key
 from .layers.outlines import outlines_of_large
 from .object_session import ObjectSession, SamChoice
@@ -357,7 +366,7 @@ class Session:
             embedding, encoded = self._embedding(
                 segmenter, request, report, should_stop, passing=passing
             )
-            prototypes, notes = _usable(segmenter, request.prototypes)
+            prototypes, notes = usable_prototypes(segmenter, request.prototypes)
             scores = segmenter.score(
                 embedding,
                 request.classes,
@@ -466,16 +475,3 @@ class Session:
     def _bytes_of(self, embedding: ImageEmbedding) -> int:
         affinity = self._affinities.get(embedding)
         return embedding.nbytes + (0 if affinity is None else affinity.nbytes)
-
-
-def _usable(
-    segmenter: Segmenter, prototypes: Prototypes | None
-) -> tuple[Prototypes | None, tuple[str, ...]]:
-    """The prototypes if they are of this model, else None and a note."""
-    if not prototypes:
-        return None, ()
-    try:
-        prototypes.check_model(segmenter.identity, segmenter.config.model)
-    except InvalidInputError as error:
-        return None, (ui_text.prototypes_left_out(error),)
-    return prototypes, ()

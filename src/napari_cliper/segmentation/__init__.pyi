@@ -100,6 +100,8 @@ from .tile_estimate import TileEstimate as TileEstimate
 from .tiles import Tiles as Tiles
 from .tiles import Window as Window
 from .tiles import squares as squares
+from .visible_labels import VisibleLabels as VisibleLabels
+from .visible_labels import visible_labels as visible_labels
 from .working_size import MIN_SIDE as MIN_SIDE
 from .working_size import Reduction as Reduction
 from .working_size import objects_of_tiles as objects_of_tiles

@@ -1,27 +1,25 @@
 """Labels of what is visible, while a long run in tiles goes on.
 
-Their maxima and thresholds are those of the visible part alone, so that they are provisional: the
+Their maxima are those of the tiles that are encoded so far, so that they are provisional: the
 result of the run replaces them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from napari.layers import Labels
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, OutOfMemoryError, Progress, Pyramid, Tiles
+from ...segmentation import InvalidInputError, Monitor, OutOfMemoryError, Progress, Window
 from .. import ui_text
-from ..engine_requests import Request
+from ..engine_requests import Request, usable_prototypes
 from ..engine_session import Session
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, Region, map_transforms
@@ -30,19 +28,9 @@ from ..layers.passing_layers import PASSING
 from ..layers.prediction_layers import label_colours
 from ..state import DockState
 from .base import Controller
-from .requests import Requests
 
-FEW = 16
-"""Most tiles of a view that is labelled first in tiles; a larger view is labelled reduced."""
-
-PART = 4
-"""The view is labelled first if the run has so many times more tiles."""
-
-SMALLEST = 448
-"""Shorter side, in pixels, of the reduced image that is labelled first."""
-
-MOST = 1 << 24
-"""Most pixels of the level of a pyramid that is read for the reduced image."""
+if TYPE_CHECKING:
+    from ...segmentation import Segmenter, VisibleLabels
 
 _First = tuple[ImageChoice, NDArray[Any]]
 
@@ -58,13 +46,11 @@ class ProvisionalLabels(Controller):
     state : DockState
     panel : QWidget
         Parent of this object.
-    requests : Requests
     """
 
-    def __init__(self, state: DockState, panel: QWidget, requests: Requests) -> None:
+    def __init__(self, state: DockState, panel: QWidget) -> None:
         super().__init__(panel)
         self._state = state
-        self._requests = requests
         self._made: SimpleQueue[_First] = SimpleQueue()
         self._rows: Sequence[ClassRow] = ()
         self._layer: Labels | None = None
@@ -79,7 +65,7 @@ class ProvisionalLabels(Controller):
     def first(
         self, choice: ImageChoice, rows: Sequence[ClassRow], request: Request
     ) -> First | None:
-        """Return the work that labels what is visible; None if all is labelled as fast.
+        """Return the work that labels what is visible; None without tiles, and for a region.
 
         Parameters
         ----------
@@ -93,30 +79,11 @@ class ProvisionalLabels(Controller):
         self._made = (
             SimpleQueue()
         )  # a job that was abandoned may still put labels into the last one
-        tiles, view = request.config.tiles, seen_region(self._state.viewer, choice.layer)
-        if tiles is None or view is None or choice.region is not None:
+        view = seen_region(self._state.viewer, choice.layer)
+        if request.config.tiles is None or view is None or choice.region is not None:
             return None
         self._rows = rows
-        view = _at_least(view, tiles.side, choice.shape)
-        part = replace(choice, region=view)
-        number, total = (_tiles_of(one.shape, tiles) for one in (part, choice))
-        if total <= FEW:
-            return None
-        if number * PART > total:
-            part = choice  # nearly all is visible
-        if number <= FEW and part is not choice:
-            asked = self._requests.of_plane(request, part)
-        else:
-            levels = _levels_of(part)
-            if levels is None:
-                return None
-            config = replace(request.config, tiles=None)
-            asked = replace(
-                self._requests.of_plane(request, part),
-                config=config,
-                read=partial(_reduced, levels),
-            )
-        return partial(_label, self._state.session, asked, part, self._made)
+        return partial(_label, self._state.session, request, choice, view, self._made)
 
     # ------------------------------------------------------------------ the layer
 
@@ -154,60 +121,48 @@ class ProvisionalLabels(Controller):
 
 def _label(
     session: Session,
-    asked: Request,
-    part: ImageChoice,
+    request: Request,
+    choice: ImageChoice,
+    view: Region,
     made: SimpleQueue[_First],
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Label a part of an image; one without contrast, or too large, has no provisional labels."""
+    """Label what is visible; an image without contrast, or too large, has no provisional labels."""
     try:
-        labels = session.predict(asked, report, should_stop).labels
+        found = session.use(
+            request.config,
+            partial(_visible, request, view, Monitor(report, should_stop)),
+            report,
+            should_stop,
+        )
     except (InvalidInputError, OutOfMemoryError):
         return  # the run itself, whose tiles may be smaller, says what is wrong
-    made.put((part, labels))
-    report(Progress(ui_text.PROVISIONAL_SHOWN, 0, 0))
+    if found is not None:
+        rows, columns = found.window.slices
+        made.put((replace(choice, region=(rows, columns)), found.labels))
+        report(Progress(ui_text.PROVISIONAL_SHOWN, 0, 0))
 
 
-def _at_least(view: Region, side: int, shape: tuple[int, int]) -> Region:
-    """A view that is at least as large as a tile, in an image of a shape."""
-    found = []
-    for part, length in zip(view, shape, strict=True):
-        size = min(max(part.stop - part.start, side), length)
-        start = min(max((part.start + part.stop - size) // 2, 0), length - size)
-        found.append(slice(start, start + size))
-    rows, columns = found
-    return rows, columns
+def _visible(
+    request: Request, view: Region, monitor: Monitor, segmenter: Segmenter
+) -> VisibleLabels | None:
+    """Labels of the visible rows and columns of the image of a request."""
+    from ...segmentation import TiledImage, visible_labels  # noqa: PLC0415 - torch
 
-
-def _tiles_of(shape: tuple[int, int], tiles: Tiles) -> int:
-    """About how many tiles cover an image of a shape."""
-    overlap = tiles.side // 4 if tiles.overlap is None else tiles.overlap
-    rows, columns = (max(-(-(side - overlap) // (tiles.side - overlap)), 1) for side in shape)
-    return rows * columns
-
-
-def _levels_of(choice: ImageChoice) -> Any:
-    """The pixels of a choice, at several levels or in memory; None if too many would be read."""
-    image: Any = choice.source if isinstance(choice.source, np.ndarray) else choice.lazily()
-    if isinstance(image, Pyramid):
-        return image if math.prod(_small_level(image).shape[:2]) <= MOST else None
-    if not isinstance(image, np.ndarray):
+    image = segmenter.check(request.read(), request.contrast(), request.gamma, request.masks())
+    if not isinstance(image, TiledImage):
         return None
-    rows, columns = choice.region or (slice(None), slice(None))
-    part: Any = (*choice.plane, rows, columns)
-    return image[part]
-
-
-def _reduced(image: Any) -> NDArray[Any]:
-    """The coarsest level that is large enough for the networks, or every n-th pixel."""
-    if isinstance(image, Pyramid):
-        return np.asarray(_small_level(image)[...])
-    step = max(min(image.shape[:2]) // SMALLEST, 1)
-    return np.asarray(image[::step, ::step]).copy()
-
-
-def _small_level(image: Pyramid) -> Any:
-    """The coarsest level that is large enough for the networks."""
-    fitting = [one for one in image.levels if min(one.shape[:2]) >= SMALLEST]
-    return (fitting or image.levels[:1])[-1]
+    rows, columns = view
+    prototypes, _ = usable_prototypes(segmenter, request.prototypes)
+    return visible_labels(
+        segmenter,
+        image,
+        Window(rows.start, columns.start, rows.stop, columns.stop),
+        request.classes,
+        background=request.background,
+        thresholds=request.thresholds,
+        prototypes=prototypes,
+        prototype_weight=request.prototype_weight,
+        monitor=monitor,
+    )

@@ -85,5 +85,10 @@ def presence(maps: Tensor, layout: TileLayout) -> Tensor:
 
 def presence_rank(layout: TileLayout) -> int:
     """Return which of the highest values is the score for presence, from 1; see `presence`."""
-    area = math.prod(layout.grid) / math.prod(layout.tile)
-    return min(max(round(math.sqrt(area)), 1), math.prod(layout.grid))
+    cells = math.prod(layout.grid)
+    return presence_rank_of(cells / math.prod(layout.tile), cells)
+
+
+def presence_rank_of(area: float, cells: int) -> int:
+    """Return the rank for an area in tiles, of at most as many values as there are cells."""
+    return min(max(round(math.sqrt(area)), 1), cells)
