@@ -320,8 +320,8 @@ class _View:
             class_scores = encoder.class_scores(last.top[:count, -1], class_scores)
         grid = (layout.grid[0] * finer, layout.grid[1] * finer)
         detail = _RegionPlanes(
-            joined, layout.shape, grid, (region.top, region.left), self._view
-        )  # fmt: skip
+            _padded(joined), layout.shape, grid, (region.top - 1, region.left - 1), self._view
+        )
         stage = replace(
             stage_of(torch.zeros(planes, 1, 1), class_scores.numpy()),
             detail=detail,
@@ -375,8 +375,17 @@ class _View:
         assert isinstance(refiner, PixelRefiner)  # noqa: S101 - called only with one
         region = box.in_pixels(layout.patch)
         scaled = bilinear_region(
-            blended, layout.scaled, region, grid=layout.grid, origin=(box.top, box.left)
+            _padded(blended),
+            layout.scaled,
+            region,
+            grid=layout.grid,
+            origin=(box.top - 1, box.left - 1),
         )
         pixels = self._encoder.pixels_of(self._image, layout, box)
         joined = refiner.refine_pixels(scaled, pixels, self._monitor)
         return joined, F.max_pool2d(joined, layout.patch), region
+
+
+def _padded(planes: Tensor) -> Tensor:
+    """(C, h, w) planes with their outer cells repeated, as there are no values beyond them."""
+    return F.pad(planes, (1, 1, 1, 1), mode="replicate")
