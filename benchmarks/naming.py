@@ -27,8 +27,9 @@ from sklearn.ensemble import RandomForestClassifier
 from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.labels.regions import connected_regions
-from napari_cliper.objects.classifying import classify, object_evidence
+from napari_cliper.objects.classifying import classify
 from napari_cliper.objects.named_examples import probabilities
+from napari_cliper.objects.object_features import ObjectFeatures, object_features
 from napari_cliper.objects.object_set import Objects, objects_of
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
 
@@ -71,8 +72,7 @@ class Picture:
     objects : Objects
     winners : (N,) int array
         The index of the class of each object by words.
-    evidence : pair of arrays
-        See `object_evidence`.
+    measured : ObjectFeatures
     truth : (N,) int array
         The index of the class of each object.
     features : (N, F) float array
@@ -82,7 +82,7 @@ class Picture:
     name: str
     objects: Objects
     winners: NDArray[np.intp]
-    evidence: tuple[NDArray[np.float64], NDArray[np.float64]]
+    measured: ObjectFeatures
     truth: NDArray[np.intp]
     features: NDArray[np.float64]
 
@@ -137,8 +137,8 @@ def pictures(
         embedding = segmenter.embed(image)
         by_words = classify(segmenter.score(embedding, list(names.values())), objects)
         winners = by_words.objects.labels.astype(np.intp) - 1
-        evidence = object_evidence(embedding, objects)
-        yield Picture(name, objects, winners, evidence, truth, features)
+        measured = object_features(embedding, objects)
+        yield Picture(name, objects, winners, measured, truth, features)
 
 
 def drawn(every: Sequence[Picture], count: int, rng: np.random.Generator) -> list[dict[int, int]]:
@@ -167,8 +167,8 @@ def ours(
     ]
     probable = probabilities(
         np.concatenate(winners),
-        np.concatenate([one.evidence[0] for one in every]),
-        np.concatenate([one.evidence[1] for one in every]),
+        np.concatenate([one.measured.properties for one in every]),
+        np.concatenate([one.measured.patches for one in every]),
         np.concatenate(given),
         len(names),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from skimage import measure
@@ -9,7 +11,8 @@ from skimage import measure
 from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
 from napari_cliper.demo.scenes import KINDS, make_scene
 from napari_cliper.objects.classifying import classify, reclassify
-from napari_cliper.objects.named_examples import object_properties, probabilities
+from napari_cliper.objects.named_examples import probabilities
+from napari_cliper.objects.object_features import object_features, object_properties
 from napari_cliper.objects.object_set import objects_of
 from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Segmenter
 
@@ -172,6 +175,20 @@ def test_properties_are_those_of_scikit_image(scene, objects):
     for channel in range(3):
         assert found[:, 6 + 2 * channel] == pytest.approx(expected[f"intensity_mean-{channel}"])
         assert found[:, 7 + 2 * channel] == pytest.approx(expected[f"intensity_std-{channel}"])
+    # What was measured is used again for objects with the same pixels, and gives the same.
+    _, embedding, _ = run(scene, method="maskclip", refiner="none")
+    whole = object_features(embedding, objects)
+    assert whole.properties == pytest.approx(found)
+    assert object_features(embedding, replace(objects, labels=objects.labels), whole) is whole
+    numbers = objects.numbers.copy()
+    numbers[numbers == objects.ids[1]] = 0
+    numbers[: numbers.shape[0] // 2][numbers[: numbers.shape[0] // 2] == objects.ids[3]] = 0
+    numbers[:5, :7] = 5
+    changed = objects_of(numbers)
+    again, fresh = object_features(embedding, changed, whole), object_features(embedding, changed)
+    assert np.array_equal(again.ids, changed.ids)
+    for one in ("properties", "patches"):
+        assert getattr(again, one) == pytest.approx(getattr(fresh, one)), one
     square = np.zeros((9, 9), np.int32)
     square[2:6, 2:6] = 1
     one = object_properties(square, np.zeros(16, int), 1, np.zeros((9, 9, 3), np.uint8))

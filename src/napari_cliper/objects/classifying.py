@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ..labels.numbers import mapped
-from ..segmentation import InvalidInputError, patch_features
-from .named_examples import object_properties, probabilities
+from ..segmentation import InvalidInputError
+from .named_examples import probabilities
+from .object_features import ObjectFeatures, object_features
 from .object_set import Objects, objects_of
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ class ClassifiedObjects:
     margins : (N,) float32 array
         By how much it exceeds the best other class; below 0 if a person chose another class than
         the one with the highest score.
+    features : ObjectFeatures, optional
+        Of the objects, if they were classified by named ones.
     """
 
     objects: Objects
@@ -55,6 +57,7 @@ class ClassifiedObjects:
     means: NDArray[np.float32]
     scores: NDArray[np.float32]
     margins: NDArray[np.float32]
+    features: ObjectFeatures | None = None
 
     def unsure_first(self) -> list[int]:
         """Return the numbers of the objects in the order of their margins, the lowest first."""
@@ -182,6 +185,15 @@ def classify(
         For objects of another size than the image, and for a named object or label that does not
         exist.
     """
+    means, winners = _means(scores, objects, thresholds, stage)
+    found = _named(objects, winners + 1, len(scores.classes), named or {})
+    return _classified(found, scores, means)
+
+
+def _means(
+    scores: ScoreMaps, objects: Objects, thresholds: Thresholds | None, stage: Stage | None
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Mean score of each class of each object, and the index of the highest that can win."""
     if objects.numbers.shape != scores.shape:
         raise InvalidInputError(
             f"The objects are {_size(objects.numbers.shape)} pixels, the image is "
@@ -204,21 +216,29 @@ def classify(
             means[:, column] = sums / objects.areas
     of_chosen = means[:, chosen]
     winners = np.array(chosen)[of_chosen.argmax(axis=1)] if len(means) else np.zeros(0, np.intp)
-    numbers = objects.ids.tolist()
-    labels = dict(zip(numbers, (winners + 1).tolist(), strict=True))
-    for number, label in (named or {}).items():
-        if not 1 <= label <= len(scores.classes):
+    return means, winners
+
+
+def _named(
+    objects: Objects, labels: NDArray[np.integer], classes: int, named: Mapping[int, int]
+) -> Objects:
+    """Objects with these labels, but for those that a person gave."""
+    found = dict(zip(objects.ids.tolist(), labels.tolist(), strict=True))
+    for number, label in named.items():
+        if not 1 <= label <= classes:
             raise InvalidInputError(
-                f"Object {number} is named {label}. Give a label from 1 to {len(scores.classes)}."
+                f"Object {number} is named {label}. Give a label from 1 to {classes}."
             )
         objects.class_of(number)
-        labels[number] = label
-    found = objects.with_labels(labels)
-    return _classified(found, tuple(one.name for one in scores.classes), means)
+        found[number] = label
+    return objects.with_labels(found)
 
 
 def _classified(
-    objects: Objects, names: tuple[str, ...], means: NDArray[np.float32]
+    objects: Objects,
+    scores: ScoreMaps,
+    means: NDArray[np.float32],
+    features: ObjectFeatures | None = None,
 ) -> ClassifiedObjects:
     rows, own = np.arange(len(means)), objects.labels.astype(np.intp) - 1
     best = means[rows, own]
@@ -226,10 +246,11 @@ def _classified(
     others[rows, own] = 0
     return ClassifiedObjects(
         objects=objects,
-        names=names,
+        names=tuple(one.name for one in scores.classes),
         means=means,
         scores=best,
         margins=best - others.max(axis=1, initial=0),
+        features=features,
     )
 
 
@@ -278,6 +299,7 @@ def reclassify(
     thresholds: Thresholds | None = None,
     *,
     stage: Stage | None = None,
+    earlier: ObjectFeatures | None = None,
 ) -> ClassifiedObjects:
     """Classify objects by the scores and by what those that a person has named have in common.
 
@@ -292,6 +314,8 @@ def reclassify(
         Of the same image.
     named : mapping of int to int
         Labels that a person gave to objects, by number; these are kept.
+    earlier : ObjectFeatures, optional
+        The `features` of an earlier result, so that only those of changed objects are measured.
 
     Returns
     -------
@@ -304,50 +328,16 @@ def reclassify(
     InvalidInputError
         As for `classify`.
     """
-    found = classify(scores, objects, thresholds, stage=stage, named=named)
-    if len(set(named.values())) < 2:
-        return found
-    by_scores = classify(scores, objects, thresholds, stage=stage).objects.labels
-    given = np.array([named.get(number, 0) for number in objects.ids.tolist()])
-    properties, features = object_evidence(embedding, objects)
+    means, winners = _means(scores, objects, thresholds, stage)
     classes = len(scores.classes)
-    probable = probabilities(
-        by_scores.astype(np.intp) - 1, properties, features, given - 1, classes
-    )
-    labels = np.where(given > 0, given, probable.argmax(axis=1) + 1)
-    pairs = zip(objects.ids.tolist(), labels.tolist(), strict=True)
-    return _classified(objects.with_labels(dict(pairs)), found.names, probable.astype(np.float32))
-
-
-def object_evidence(
-    embedding: ImageEmbedding, objects: Objects
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the properties and the mean patch features of objects, for `probabilities`.
-
-    Parameters
-    ----------
-    embedding : ImageEmbedding
-    objects : Objects
-        Of the size of the image.
-
-    Returns
-    -------
-    properties : (N, 12) float64 array
-    features : (N, D) float64 array
-    """
-    count = len(objects.ids)
-    y, x = np.nonzero(objects.numbers)
-    order = np.arange(count, dtype=np.int32)
-    index = mapped(objects.numbers[y, x], objects.ids, order)
-    properties = object_properties(objects.numbers, index, count, embedding.image.pixels)
-    planes = patch_features(embedding)
-    rows, columns = planes.shape[1:]
-    height, width = objects.numbers.shape
-    cells = (y * rows // height) * columns + x * columns // width
-    shares = sparse.csr_array(
-        (1 / objects.areas[index], (index, cells)), shape=(count, rows * columns)
-    )
-    return properties, shares @ planes.flatten(1).T.double().cpu().numpy()
+    by_scores = _named(objects, winners + 1, classes, named)
+    if len(set(named.values())) < 2:
+        return _classified(by_scores, scores, means)
+    given = np.array([named.get(number, 0) for number in objects.ids.tolist()])
+    features = object_features(embedding, objects, earlier)
+    probable = probabilities(winners, features.properties, features.patches, given - 1, classes)
+    found = _named(objects, probable.argmax(axis=1) + 1, classes, named)
+    return _classified(found, scores, probable.astype(np.float32), features)
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -22,8 +22,6 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from scipy.special import log_softmax
 
-from .object_set import Numbers
-
 TREES = 100
 SEED = 0
 FLOOR = 0.1
@@ -36,69 +34,6 @@ BEYOND_CHANCE = 1.5
 """Standard deviations by which features must be better to be used."""
 
 Rows = NDArray[np.float64]
-
-
-def object_properties(
-    numbers: Numbers, index: NDArray[np.integer], count: int, pixels: NDArray[np.uint8]
-) -> Rows:
-    """Measure size, shape and colour of objects.
-
-    Parameters
-    ----------
-    numbers : (Y, X) int32 array
-    index : (P,) array of int
-        The row, 0 to count - 1, of each pixel with a number, in the order of the pixels.
-    count : int
-    pixels : (Y, X, 3) uint8 array
-
-    Returns
-    -------
-    (count, 12) float64 array
-        Logarithms of the area, boundary and axes in pixels, eccentricity, extent (0 to 1), and mean
-        and standard deviation of each colour (0 to 255).
-    """
-
-    def total(values: NDArray[np.generic] | None = None) -> Rows:
-        return np.bincount(index, values, minlength=count).astype(np.float64)
-
-    y, x = (axis.astype(np.float64) for axis in np.nonzero(numbers))
-    area = total()
-    first, stop = np.full((2, count), np.inf), np.full((2, count), -np.inf)
-    centred = []
-    for at, axis in enumerate((y, x)):
-        np.minimum.at(first[at], index, axis)
-        np.maximum.at(stop[at], index, axis)
-        centred.append(axis - (total(axis) / area)[index])
-    yy, xx, xy = (
-        total(one * other) / area
-        for one, other in ((centred[0],) * 2, (centred[1],) * 2, (centred[0], centred[1]))
-    )
-    middle, spread = (yy + xx) / 2 + 1 / 12, np.sqrt(((yy - xx) / 2) ** 2 + xy**2)
-    major, minor = middle + spread, np.maximum(middle - spread, 0)
-    boxes = np.prod(stop - first + 1, axis=0)
-    columns = [
-        *(np.log1p(one) for one in (area, total(_sides(numbers)))),
-        *(np.log1p(4 * np.sqrt(one)) for one in (major, minor)),
-        np.sqrt(1 - minor / major),
-        area / boxes,
-    ]
-    of_objects = pixels[numbers > 0]
-    for channel in range(of_objects.shape[1]):
-        values = of_objects[:, channel].astype(np.float64)
-        mean = total(values) / area
-        columns += [mean, np.sqrt(total((values - mean[index]) ** 2) / area)]
-    return np.stack(columns, axis=1)
-
-
-def _sides(numbers: Numbers) -> NDArray[np.uint8]:
-    """How many of its four sides each pixel of an object has to another object or none, (P,)."""
-    sides = np.zeros(numbers.shape, np.uint8)
-    for axis in (0, 1):
-        one, other = (np.moveaxis(array, axis, 0) for array in (numbers, sides))
-        differ = one[1:] != one[:-1]
-        other[1:] += differ
-        other[:-1] += differ
-    return sides[numbers > 0]
 
 
 def probabilities(
@@ -115,7 +50,7 @@ def probabilities(
     winners : (N,) array of int
         The class with the highest score, from 0.
     properties : (N, F) array
-        See `object_properties`.
+        See `object_features.object_properties`.
     features : (N, D) array
         Mean patch features.
     named : (N,) array of int

@@ -28,6 +28,7 @@ from ..objects.classifying import (
 )
 from ..objects.labelled import with_objects
 from ..objects.linked_planes import Plane
+from ..objects.object_features import ObjectFeatures
 from ..objects.object_set import Numbers, objects_of
 from ..objects.object_stack import PlaneLabels, split_volume, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
@@ -67,6 +68,8 @@ class ObjectsRequest:
         Reads objects of another program that were never shown; they replace `earlier`.
     sizing : bool
         Whether the smallest size is set from the objects, instead of that in `choice`.
+    measured : ObjectFeatures, optional
+        Features of earlier objects of another program.
     """
 
     seen: SeenLabels
@@ -79,6 +82,7 @@ class ObjectsRequest:
     volume: Sequence[PlaneSource] = ()
     first: Callable[[], PlaneObjects] | None = None
     sizing: bool = False
+    measured: ObjectFeatures | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +131,8 @@ class MadeObjects:
         If they were split in 3-D; areas and summaries are those of the volume then.
     smallest : int or None
         The smallest size if it was set from the objects.
+    measured : ObjectFeatures, optional
+        Of objects of another program that were classified by named ones.
     """
 
     seen: SeenLabels
@@ -139,6 +145,7 @@ class MadeObjects:
     origin: str = ""
     volume: MadeVolume | None = None
     smallest: int | None = None
+    measured: ObjectFeatures | None = None
 
     @property
     def every(self) -> PlaneObjects:
@@ -203,10 +210,17 @@ def _make(request: ObjectsRequest, should_stop: ShouldStop) -> MadeObjects:
     inside = within(plane.objects, given.region)
     named = given.labels_of(inside, plane.names, plane.edited.edited)
     found = reclassify(
-        given.scores, given.embedding, inside, named, given.thresholds, stage=given.stage
+        given.scores,
+        given.embedding,
+        inside,
+        named,
+        given.thresholds,
+        stage=given.stage,
+        earlier=request.measured,
     )
     plane = plane.classified(found)
-    return _made(request, plane, found.scores_for(plane.objects))
+    made = _made(request, plane, found.scores_for(plane.objects))
+    return replace(made, measured=found.features)
 
 
 def _volume(request: ObjectsRequest, should_stop: ShouldStop) -> MadeVolume:

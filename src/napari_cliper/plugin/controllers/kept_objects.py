@@ -11,6 +11,7 @@ from ...annotation.class_change import ClassChange
 from ...annotation.saved_objects import Key, SavedObjects, plane_from_record, plane_record
 from ...objects.edited_objects import Renumbering, Step
 from ...objects.linked_planes import LinkedPlanes, LinkEvent, Plane
+from ...objects.object_features import ObjectFeatures
 from ...objects.plane_objects import Classes, ObjectsChoice, PlaneObjects
 
 _STEPS_KEPT = 100  # as in napari's Labels layers
@@ -57,6 +58,8 @@ class KeptObjects:
         self.sizing = saved is None
         """Whether the smallest size is to be set from the next objects."""
         self._size_chosen = saved is not None
+        self.measured: ObjectFeatures | None = None
+        """Features of the objects of another program that were classified last."""
         self.version = 0
         """Grows with each edit; what was made from an earlier version is dropped."""
         self._planes: dict[Key, PlaneObjects] = {}

@@ -213,6 +213,7 @@ class ObjectsController(Controller):
             return
         if made.smallest is not None:
             kept.set_smallest(made.smallest)
+        kept.measured = made.measured or kept.measured
         kept.keep(kept.key(choice.plane), made.plane, made.record)
         if made.volume is not None:
             kept.keep_volume(made.volume.planes, made.volume.records)

@@ -54,6 +54,7 @@ class ObjectsRequests:
             first=first,
             volume=volume,
             sizing=kept.sizing,
+            measured=kept.measured,
         )
 
     def _volume(self, choice: ImageChoice, kept: KeptObjects) -> list[PlaneSource]:
