@@ -59,7 +59,7 @@ def names(plane):
 
 def test_objects_of_a_layer_keep_outlines_and_numbers_and_get_classes(page, objects, qtbot):
     dock, panel = page, page.panels["objects"]
-    assert offered(dock) == ["prediction (not accepted yet)", "outlines", "Open a file ..."]
+    assert offered(dock) == ["prediction, not accepted", "outlines", "Open a file ..."]
     choose(dock, qtbot, "outlines")
     plane = objects.made.plane
     layer = dock.viewer.layers["scene objects"]
