@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..labels.numbers import mapped
-from ..segmentation import patch_features
 from .object_set import Numbers, Objects
 
 if TYPE_CHECKING:
@@ -99,6 +98,8 @@ def _measured(
     y, x = np.nonzero(numbers)
     index = mapped(numbers[y, x], ids, np.arange(count, dtype=np.int32))
     properties = object_properties(numbers, index, count, pixels)
+    from ..segmentation import patch_features  # noqa: PLC0415 - loads PyTorch
+
     planes = patch_features(embedding)
     down, across = planes.shape[1:]
     cells = ((y + top) * down // height) * across + (x + left) * across // width

@@ -75,9 +75,9 @@ def test_a_save_in_between_is_noticed(project, monkeypatch, deleted, overwrite):
     other, theirs = Project.open(project.folder), state_of()
 
     @contextmanager
-    def slowly(*arguments):
+    def slowly(*arguments, **options):
         monkeypatch.undo()
-        with stored.written_arrays(*arguments) as names:
+        with stored.written_arrays(*arguments, **options) as names:
             with monkeypatch.context() as held:
                 if not deleted:
                     held.setattr(annotation_store, "sweep", lambda *_: None)

@@ -125,7 +125,7 @@ class NewProject:
         there = set(self.folder.iterdir()) if self.folder.exists() else None
         monitor = Monitor(report, should_stop)
         try:
-            monitor.tell("Copying the image", 0, 1)
+            monitor.tell(ui_text.COPYING_THE_IMAGE, 0, 1)
             project, name = self.create()
             monitor.check()
             project.save(name, self.state, monitor=monitor)
