@@ -26,14 +26,27 @@ from napari_cliper.io.prototype_file import (
     MAX_BYTES,
     SUFFIX,
     beside,
+    from_record,
     prototypes_record,
     read_prototypes,
+    to_record,
     write_prototypes,
 )
-from napari_cliper.segmentation import BACKGROUND, Prototype, Prototypes
+from napari_cliper.segmentation import BACKGROUND, PixelSamples, Prototype, Prototypes
+from napari_cliper.segmentation.scoring.pixel_samples import SAMPLES
 
 
-def made(count: int = 3, width: int = 16) -> Prototypes:
+def pixels(images: int, count: int, width: int) -> PixelSamples:
+    rng = np.random.default_rng(count)
+    return PixelSamples(
+        rng.normal(size=(count, PixelSamples.width)).astype(np.float16),
+        rng.integers(-127, 128, (count, width)).astype(np.int8),
+        rng.uniform(0.01, 0.1, count).astype(np.float32),
+        rng.integers(0, images, count).astype(np.int32),
+    )
+
+
+def made(count: int = 3, width: int = 16, *, keeps_pixels: bool = False) -> Prototypes:
     """Prototypes of odd names, from several images."""
     rng = np.random.default_rng(0)
     names = ["cell nucleus", BACKGROUND, "細胞 é 🧫", 'a "b", \\c\n']
@@ -49,6 +62,7 @@ def made(count: int = 3, width: int = 16) -> Prototypes:
                 index + 1,
                 tuple(f"image {part}.tif" for part in range(index + 1)),
                 rng.integers(0, 256, (48, 48, 3), np.uint8),
+                pixels(index + 1, 5 * index, width) if keeps_pixels and index else None,
             )
             for index in range(count)
         ),
@@ -70,6 +84,11 @@ def assert_same(one: Prototypes, other: Prototypes) -> None:
         assert torch.equal(left.vector, right.vector)
         assert left.thumbnail.dtype == right.thumbnail.dtype == np.uint8
         np.testing.assert_array_equal(left.thumbnail, right.thumbnail)
+        assert (left.samples is None) == (right.samples is None)
+        for name in ("features", "vectors", "shares", "origins") if left.samples else ():
+            kept, again = getattr(left.samples, name), getattr(right.samples, name)
+            assert kept.dtype == again.dtype
+            np.testing.assert_array_equal(kept, again)
 
 
 # ---------------------------------------------------------------------- what is written
@@ -77,9 +96,14 @@ def assert_same(one: Prototypes, other: Prototypes) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 9])
 def test_round_trip_is_exact(path, count):
-    write_prototypes(path, made(count))
-    assert_same(read_prototypes(path), made(count))
-    assert [one.name for one in path.parent.glob("[!.]*")] == [path.name]
+    for keeps_pixels in (False, True):
+        written = made(count, keeps_pixels=keeps_pixels)
+        write_prototypes(path, written)
+        assert_same(read_prototypes(path), written)
+        assert [one.name for one in path.parent.glob("[!.]*")] == [path.name]
+        for one in written.items:
+            again = from_record(json.loads(json.dumps(to_record(one))))
+            assert_same(replace(written, items=(one,)), replace(written, items=(again,)))
 
 
 def test_the_file_says_what_it_is(path):
@@ -88,7 +112,7 @@ def test_the_file_says_what_it_is(path):
         texts = file.metadata()
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     assert shapes == {"vectors": (3, 16), "patches": (3,), "thumbnails": (3, 48, 48, 3)}
-    assert (texts["format"], texts["napari-cliper"]) == (str(FORMAT), __version__)
+    assert (texts["format"], texts["napari-cliper"]) == ("1", __version__)
     assert (texts["model"], texts["identity"]) == ("open_clip:ViT-B-16/x", "id")
     assert json.loads(texts["names"])[2] == "細胞 é 🧫"
     assert json.loads(texts["sources"])[1] == ["image 0.tif", "image 1.tif"]
@@ -101,6 +125,37 @@ def test_files_of_older_versions_have_no_pixel_sizes(path):
     assert json.loads(texts.pop("pixel_sizes")) == dict(made().pixel_sizes)
     path.write_bytes(save(load(path.read_bytes()), texts))
     assert_same(read_prototypes(path), replace(made(), pixel_sizes={}))
+
+
+def test_damaged_pixels_are_named(path):
+    write_prototypes(path, made(keeps_pixels=True))
+    with safe_open(path, framework="numpy") as file:
+        texts = dict(file.metadata())
+    assert texts["format"] == str(FORMAT)  # older versions refuse it and say so
+    for name, value, words in (
+        ("sample_counts", np.array([0, 5, 11]), "not the 16"),
+        ("sample_counts", np.array([0, 15]), "do not fit"),
+        ("sample_counts", np.array([17, 2**63 - 1, 2**63 - 1]), "do not fit"),
+        ("sample_features", np.zeros((15, 7), np.float16), "7 and 16 features"),
+        ("sample_features", np.full((15, 60), np.nan, np.float16), "not finite"),
+        ("sample_vectors", np.zeros((15, 16), np.float16), "sample_vectors are F16"),
+        ("sample_shares", np.zeros(15, np.float32), "not above 0"),
+        ("sample_origins", np.full(15, 2, np.int32), "of an image that its prototype lacks"),
+        ("sample_origins", None, "it has the tensors"),
+    ):
+        tensors = dict(load(path.read_bytes()))
+        tensors.pop(name) if value is None else tensors.update({name: value})
+        other = path.with_name(f"other{SUFFIX}")
+        other.write_bytes(save(tensors, texts))
+        with pytest.raises(FileError, match=words):
+            read_prototypes(other)
+
+
+def test_a_thousand_prototypes_fit_into_a_file(path):
+    (item,) = made(1, width=768).items
+    full = replace(made(1), items=(replace(item, samples=pixels(1, SAMPLES, 768)),))
+    write_prototypes(path, full)
+    assert 1000 * path.stat().st_size < MAX_BYTES
 
 
 def test_names_of_files_that_are_no_text_are_kept(path):
@@ -215,7 +270,7 @@ def value(name, new):
 
 
 DAMAGES = {
-    "a newer format": (text(format="2"), "Update napari-cliper"),
+    "a newer format": (text(format=str(FORMAT + 1)), "Update napari-cliper"),
     "format 0": (text(format="0"), "format is 0"),
     "format of words": (text(format="one"), "'one', which is not a number"),
     "format below": (text(format="-1"), "'-1', which is not a number"),
@@ -291,13 +346,16 @@ def test_a_file_that_is_cut_off(path):
 
 
 def test_bytes_that_changed_give_prototypes_or_an_error_in_words(path):
-    write_prototypes(path, made())
-    content = path.read_bytes()
+    contents = []
+    for keeps_pixels in (False, True):
+        write_prototypes(path, made(keeps_pixels=keeps_pixels))
+        contents.append(path.read_bytes())
     rng = np.random.default_rng(0)
-    header = 8 + int.from_bytes(content[:8], "little")
     refused = 0
-    for attempt in range(300):
+    for attempt in range(400):
+        content = contents[attempt // 2 % 2]
         broken = bytearray(content)
+        header = 8 + int.from_bytes(content[:8], "little")
         end = header if attempt % 2 else len(content)
         for at in rng.integers(0, end, 4):
             broken[at] = int(rng.integers(256))

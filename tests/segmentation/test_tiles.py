@@ -451,21 +451,33 @@ class Doubling:
 
 
 def test_labels_chunk_by_chunk_are_those_of_the_whole_image(tmp_path):
-    image = make_scene((240, 300), SEED, unit=128).image
+    scene = make_scene((240, 300), SEED, unit=128)
+    image = scene.image
     image[:100, :100] = 120  # a tile without contrast
     classes = CLASSES[:5]
-    for method, refiner in (("cliper", "pamr"), ("cliper", "by tile"), ("sclip", "none")):
+    names, sure = {label: one.name for label, one in enumerate(classes, 1)}, scene.labels < 6
+    for method, refiner, learns in (
+        ("cliper", "pamr", False),
+        ("cliper", "pamr", True),
+        ("cliper", "by tile", True),
+        ("sclip", "none", False),
+        ("sclip", "none", True),
+    ):
         by_tile = refiner == "by tile"
         options = {"method": method, "refiner": "none" if by_tile else refiner}
         segmenter = segmenter_of(Tiles(96, 32, scale=1), **options)
         if by_tile:
             segmenter.reader.refiner = Doubling()
-        scores = segmenter.score(segmenter.embed(image), classes)
+        embedding, asked = segmenter.embed(image), {}
+        if learns:
+            learned = segmenter.learn(embedding, scene.labels, sure, names, "a", pixel_size=1.0)
+            asked = {"prototypes": learned, "prototype_weight": 0.6, "pixel_size": 2.0}
+        scores = segmenter.score(embedding, classes, **asked)
         thresholds = segmenter.settings.thresholds
-        folder = tmp_path / f"{method} {refiner}"
+        folder = tmp_path / f"{method} {refiner} {learns}"
         folder.mkdir()
         two = [
-            ChunkedLabels(segmenter, segmenter.check(image), classes, thresholds, folder)
+            ChunkedLabels(segmenter, segmenter.check(image), classes, thresholds, folder, **asked)
             for _ in range(2)
         ]
         found = {stage: np.full(image.shape[:2], 99, np.uint8) for stage in scores.stages}
@@ -493,3 +505,4 @@ def test_labels_chunk_by_chunk_are_those_of_the_whole_image(tmp_path):
         assert result.stages == scores.stages
         assert {**result.record, "seconds": 0} == {**scores.record, "seconds": 0}
         assert result.record["tiles"]["without contrast"] == 1
+        assert len(result.record.get("prototypes", ())) == (3 if learns else 0)

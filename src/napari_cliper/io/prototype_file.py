@@ -2,10 +2,13 @@
 
 A file is in safetensors format, so that nothing in it can run. For M prototypes of D features it
 has the tensors ``vectors`` (M, D) float32, ``patches`` (M,) int64 and ``thumbnails``
-(M, 48, 48, 3) uint8. Its metadata, as text, are ``format`` (a number, `FORMAT`), ``napari-cliper``
+(M, 48, 48, 3) uint8. From format 2 on, it also has the pixels that the prototypes keep, those of
+one prototype after those of the other: ``sample_counts`` (M,) int64, ``sample_features`` float16,
+``sample_vectors`` int8, ``sample_shares`` float32 and ``sample_origins`` int32, see
+`PixelSamples`. Its metadata, as text, are ``format`` (a number, `FORMAT`), ``napari-cliper``
 (the version that wrote it), ``model`` and ``identity`` of the CLIP model, ``names`` and
 ``sources`` (JSON lists of length M), and ``pixel_sizes`` (a JSON object: micrometres by image).
-Files of older versions have no ``pixel_sizes``.
+Files of older versions have no ``pixel_sizes``. Prototypes without pixels are written in format 1.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -29,21 +32,30 @@ from .files import FileError, Replace, cannot, whole_files
 from .record_checks import checked, shown
 
 if TYPE_CHECKING:
-    from ..segmentation import Prototype, Prototypes
+    from ..segmentation import PixelSamples, Prototype, Prototypes
 
 T = TypeVar("T")
 
 SUFFIX = ".prototypes.safetensors"
 
-FORMAT = 1
+FORMAT = 2
 """Version of the format; increased when older versions of napari-cliper could misread a file."""
 
 MAX_BYTES = 2**28
-"""Largest file in bytes; twenty thousand prototypes take less."""
+"""Largest file in bytes; a thousand prototypes take less."""
 
 THUMBNAIL = (48, 48, 3)
 
 _TENSORS = {"vectors": ("F32", 2), "patches": ("I64", 1), "thumbnails": ("U8", 4)}
+_SAMPLE_TENSORS = {
+    "sample_counts": ("I64", 1),
+    "sample_features": ("F16", 2),
+    "sample_vectors": ("I8", 2),
+    "sample_shares": ("F32", 1),
+    "sample_origins": ("I32", 1),
+}
+_KINDS = {"features": "<f2", "vectors": "i1", "shares": "<f4", "origins": "<i4"}
+"""The arrays of `PixelSamples` and how they are written."""
 _TEXTS = ("format", "napari-cliper", "model", "identity", "names", "sources")
 _AGAIN = "Learn the prototypes again, or use an undamaged copy of the file."
 
@@ -92,7 +104,7 @@ def write_prototypes(
     check_suffix(path)
     items = prototypes.items
     metadata = {
-        "format": str(FORMAT),
+        "format": str(FORMAT if any(one.samples is not None for one in items) else 1),
         "napari-cliper": __version__,
         "model": _sound(prototypes.model),
         "identity": _sound(prototypes.identity),
@@ -142,7 +154,7 @@ def read_prototypes(path: str | Path) -> Prototypes:
         _check_file(path)
         with safe_open(path, framework="numpy") as file:
             texts = _checked_texts(file.metadata() or {})
-            arrays = _checked_arrays(file)
+            arrays = _checked_arrays(file, int(texts["format"]))
         return _made(texts, arrays)
     except FileNotFoundError as error:
         raise FileError(
@@ -169,8 +181,9 @@ def prototypes_record(prototypes: Prototypes) -> dict[str, Any]:
     digest = hashlib.sha256(prototypes.identity.encode(errors="replace"))
     digest.update(json.dumps([[one.name, one.sources] for one in prototypes.items]).encode())
     arrays = _arrays(prototypes)
-    for name in ("vectors", "patches"):
-        digest.update(arrays[name].tobytes())
+    for name, array in arrays.items():
+        if name != "thumbnails":
+            digest.update(array.tobytes())
     sizes = sorted(set(prototypes.pixel_sizes.values()))
     return {
         "model": prototypes.model,
@@ -188,6 +201,7 @@ def to_record(one: Prototype) -> dict[str, Any]:
         "patches": one.patches,
         "sources": list(one.sources),
         "thumbnail": _text(one.thumbnail),
+        "samples": None if one.samples is None else _samples_to_record(one.samples),
     }
 
 
@@ -197,6 +211,7 @@ def from_record(record: Mapping[str, Any]) -> Prototype:
 
     from ..segmentation import Prototype  # noqa: PLC0415 - as above
 
+    samples = record["samples"]
     vector = np.frombuffer(b64decode(record["vector"]), "<f4").astype(np.float32)
     thumbnail = np.frombuffer(b64decode(record["thumbnail"]), np.uint8).reshape(THUMBNAIL)
     return Prototype(
@@ -205,6 +220,24 @@ def from_record(record: Mapping[str, Any]) -> Prototype:
         patches=int(record["patches"]),
         sources=tuple(record["sources"]),
         thumbnail=thumbnail.copy(),
+        samples=None if samples is None else _samples_from_record(samples),
+    )
+
+
+def _samples_to_record(samples: PixelSamples) -> dict[str, str]:
+    return {name: _text(np.asarray(getattr(samples, name), kind)) for name, kind in _KINDS.items()}
+
+
+def _samples_from_record(record: Mapping[str, str]) -> PixelSamples:
+    from ..segmentation import PixelSamples  # noqa: PLC0415 - importing this must not load torch
+
+    flat = {name: np.frombuffer(b64decode(record[name]), kind) for name, kind in _KINDS.items()}
+    count = len(flat["shares"])
+    return PixelSamples(
+        flat["features"].reshape(count, -1).astype(np.float16),
+        flat["vectors"].reshape(count, -1).astype(np.int8),
+        flat["shares"].astype(np.float32),
+        flat["origins"].astype(np.int32),
     )
 
 
@@ -216,7 +249,16 @@ def _arrays(prototypes: Prototypes) -> dict[str, NDArray[Any]]:
     """The tensors of a file, by name."""
     items = prototypes.items
     vectors = [np.asarray(one.vector.numpy(), np.float32) for one in items]
+    kept = [one.samples for one in items if one.samples is not None]
+    samples: dict[str, NDArray[Any]] = {}
+    if kept:
+        counts = [0 if one.samples is None else len(one.samples) for one in items]
+        samples["sample_counts"] = np.array(counts, np.int64)
+        for name, kind in _KINDS.items():
+            parts = [np.asarray(getattr(one, name)) for one in kept]
+            samples[f"sample_{name}"] = np.concatenate(parts).astype(kind)
     return {
+        **samples,
         "vectors": np.stack(vectors) if items else np.zeros((0, 0), np.float32),
         "patches": np.array([one.patches for one in items], np.int64),
         "thumbnails": np.array([one.thumbnail for one in items], np.uint8).reshape(-1, *THUMBNAIL),
@@ -288,15 +330,16 @@ def _parsed(kind: type[T], texts: Mapping[str, str], name: str, what: str) -> T:
         raise _WrongError(f"its {name} are {shown(found)}, not {what}") from None
 
 
-def _checked_arrays(file: Any) -> dict[str, NDArray[Any]]:
+def _checked_arrays(file: Any, version: int) -> dict[str, NDArray[Any]]:
     """The tensors of an open safetensors file, with dtypes and dimensions checked."""
     names = set(file.keys())
-    if names != set(_TENSORS):
+    expected = _TENSORS if version == 1 else {**_TENSORS, **_SAMPLE_TENSORS}
+    if names != set(expected):
         raise _WrongError(
-            f"it has the tensors {', '.join(sorted(names)) or 'none'}, not {', '.join(_TENSORS)}"
+            f"it has the tensors {', '.join(sorted(names)) or 'none'}, not {', '.join(expected)}"
         )
     arrays: dict[str, NDArray[Any]] = {}
-    for name, (dtype, dimensions) in _TENSORS.items():
+    for name, (dtype, dimensions) in expected.items():
         tensor = file.get_slice(name)
         if tensor.get_dtype() != dtype or len(tensor.get_shape()) != dimensions:
             shape = " x ".join(map(str, tensor.get_shape()))
@@ -309,7 +352,7 @@ def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Proto
     """The prototypes, after a check of lengths and values."""
     vectors, patches, thumbnails = (arrays[name] for name in _TENSORS)
     names, sources = texts["names"], texts["sources"]
-    lengths = {name: len(array) for name, array in arrays.items()}
+    lengths = {name: len(arrays[name]) for name in _TENSORS}
     lengths |= {"names": len(names), "sources": len(sources)}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{count} {name}" for name, count in lengths.items())
@@ -329,9 +372,47 @@ def _made(texts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Proto
     from ..segmentation import Prototype, Prototypes  # noqa: PLC0415 - as above
 
     items = (
-        Prototype(name, torch.from_numpy(vector), int(count), tuple(images), thumbnail)
-        for name, vector, count, images, thumbnail in zip(
-            names, vectors.copy(), patches, sources, thumbnails, strict=True
+        Prototype(name, torch.from_numpy(vector), int(count), tuple(images), thumbnail, samples)
+        for name, vector, count, images, thumbnail, samples in zip(
+            names, vectors.copy(), patches, sources, thumbnails,
+            _samples_of(arrays, sources), strict=True,
         )
-    )
+    )  # fmt: skip
     return Prototypes(texts["model"], texts["identity"], tuple(items), texts["pixel_sizes"])
+
+
+def _samples_of(
+    arrays: Mapping[str, NDArray[Any]], sources: Sequence[Sequence[str]]
+) -> list[PixelSamples | None]:
+    """The pixels of each prototype, after a check of lengths and values."""
+    if "sample_counts" not in arrays:
+        return [None] * len(sources)
+
+    from ..segmentation import PixelSamples  # noqa: PLC0415 - importing this must not load torch
+
+    counts = arrays["sample_counts"]
+    parts = {name: arrays[f"sample_{name}"] for name in _KINDS}
+    if len(counts) != len(sources) or not ((counts >= 0) & (counts <= len(parts["shares"]))).all():
+        raise _WrongError("its sample_counts do not fit its prototypes")
+    total, width = int(counts.sum()), arrays["vectors"].shape[1]
+    if {len(part) for part in parts.values()} != {total}:
+        raise _WrongError(f"its samples are not the {total} that its sample_counts say")
+    shapes = parts["features"].shape[1], parts["vectors"].shape[1]
+    if shapes != (PixelSamples.width, width):
+        raise _WrongError(
+            f"its samples have {shapes[0]} and {shapes[1]} features, not {PixelSamples.width} and "
+            f"{width}"
+        )
+    if not all(np.isfinite(part).all() for part in parts.values()):
+        raise _WrongError("one of its samples has values that are not finite")
+    if (parts["shares"] <= 0).any():
+        raise _WrongError("one of its samples has a share that is not above 0")
+    found: list[PixelSamples | None] = []
+    for stop, count, images in zip(counts.cumsum().tolist(), counts.tolist(), sources, strict=True):
+        some = slice(stop - count, stop)
+        origins = parts["origins"][some]
+        if count and not (origins.min() >= 0 and origins.max() < len(images)):
+            raise _WrongError("one of its samples is of an image that its prototype lacks")
+        one = PixelSamples(**{name: part[some].copy() for name, part in parts.items()})
+        found.append(one if count else None)
+    return found

@@ -91,6 +91,7 @@ from .results import ImageEmbedding as ImageEmbedding
 from .results import ScoreMaps as ScoreMaps
 from .results import Stage as Stage
 from .results import StageMaps as StageMaps
+from .scoring.pixel_samples import PixelSamples as PixelSamples
 from .scoring.prototypes import BACKGROUND as BACKGROUND
 from .scoring.prototypes import Prototype as Prototype
 from .scoring.prototypes import Prototypes as Prototypes

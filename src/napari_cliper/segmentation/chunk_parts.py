@@ -20,7 +20,7 @@ from .tiles import Window
 UNIT = 1 << 30
 """Uncertainties are added up as integers of this fraction, so that their order has no influence."""
 
-Kind = Literal["encode", "score", "summarise", "label", "find", "compare"]
+Kind = Literal["encode", "score", "summarise", "join", "label", "find", "compare"]
 
 T = TypeVar("T")
 
@@ -34,9 +34,9 @@ class Part(NamedTuple):
     tiles : range
         Indices of tiles, for ``encode`` and ``score``.
     cells : Window
-        Patches, for ``summarise``, ``find`` and ``compare``.
+        Patches, for ``summarise``, ``join``, ``find`` and ``compare``.
     window : Window
-        Pixels, for ``summarise`` and ``label``.
+        Pixels, for ``summarise``, ``join`` and ``label``.
     """
 
     kind: Kind
@@ -97,6 +97,8 @@ class Known:
     cells, pixels : mapping of str to Extremes
         By stage: of the mosaic, and of its pixels. The stage ``"final"`` has those of the maps
         that the uncertainty is measured on.
+    joined : mapping of str to Extremes
+        By stage: of the planes joined with prototypes.
     winners : frozenset of int
         Labels that are best somewhere.
     counts : (T + 1,) int64 array or None
@@ -111,6 +113,7 @@ class Known:
     finer: int = 1
     cells: Mapping[str, Extremes] = field(default_factory=dict)
     pixels: Mapping[str, Extremes] = field(default_factory=dict)
+    joined: Mapping[str, Extremes] = field(default_factory=dict)
     winners: frozenset[int] = frozenset()
     counts: NDArray[np.int64] | None = None
     uncertainty: int = 0
@@ -140,6 +143,7 @@ class Known:
             finer=max(self.finer, other.finer),
             cells=both(self.cells, other.cells),
             pixels=both(self.pixels, other.pixels),
+            joined=both(self.joined, other.joined),
             winners=self.winners | other.winners,
             counts=either(self.counts, other.counts, np.add),
             uncertainty=self.uncertainty + other.uncertainty,

@@ -6,6 +6,7 @@ process, because all they need to know of each other is small: it is combined af
     encode       features of tiles into the store;             maxima that methods need
     score        score maps of tiles into a folder
     summarise    maps refined once;                            scores of the classes, ranges
+    join         maps joined with prototypes, if there are any; their highest values
     label        labels of the chunks of a label image;        pixels of each class
     compare      uncertainty;                                  its sum
 
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from .chunk_parts import UNIT, Extremes, Kind, Known, Part, either
 from .features.mosaic import presence_rank, resampled
+from .features.patch_features import tile_features
 from .features.pixel_planes import PixelPlanes
 from .features.tiled_image import TiledImage
 from .labelling.label_rule import LabelArray, label_dtype
@@ -37,6 +39,8 @@ from .labelling.live_labels import LiveLabels
 from .labelling.thresholds import Thresholds
 from .progress import Monitor
 from .prompts import ClassPrompt, usable_background
+from .prototype_fusion import PrototypeFusion
+from .prototype_maps import JoinedPlanes, PrototypeEvidence, cell_means, log_probabilities
 from .provenance import embedding_record, prototype_usage, score_record
 from .refiners.refined_planes import CHUNK, RefinedPlanes, part_side
 from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps, TilePart
@@ -44,6 +48,7 @@ from .scoring.prototypes import Prototypes
 from .segmenter import Segmenter
 from .tile_encoder import TileEncoder, stage_of
 from .tile_maps import BlendedPlanes, TileMaps
+from .tile_maps import Kind as MapKind
 from .tiled_embedding import identity_of
 from .tiles import Window, squares
 from .words import Question, question_of
@@ -59,6 +64,7 @@ class Described(NamedTuple):
     background: tuple[str, ...]
     embedding: dict[str, Any]
     prototypes: dict[str, Any]
+    fusion: PrototypeFusion | None
 
 
 class ChunkedLabels:
@@ -106,11 +112,13 @@ class ChunkedLabels:
         self._encoder = TileEncoder(segmenter.reader, segmenter.tile_store)
         self._maps = TileMaps(folder, layout)
         self._question: Question | None = None
+        self._evidence: PrototypeEvidence | None = None
         self._refined: RefinedPlanes | None = None
         self._work: Mapping[Kind, Callable[[Part, Known, Monitor], Known]] = {
             "encode": self._encode,
             "score": self._score,
             "summarise": self._summarise,
+            "join": self._join,
             "find": self._find,
             "compare": self._compare,
         }
@@ -155,6 +163,8 @@ class ChunkedLabels:
         yield "Encoding the tiles", groups, of_tiles("encode")
         yield "Scoring the tiles", groups, of_tiles("score")
         yield "Comparing the classes", cells, of_cells("summarise")
+        if self._prototypes:
+            yield "Comparing with the prototypes", cells, of_cells("join")
         yield "Labelling", cells + chunks, labels()
         yield "Computing the uncertainty", cells, of_cells("compare")
 
@@ -188,11 +198,13 @@ class ChunkedLabels:
             asked = self._asked(monitor)
         embedding = embedding_record(networks, self.image, self.layout.scaled, {})
         usage = prototype_usage(self._prototypes, self.classes, asked.fusion)
-        return Described(asked.notes, self.background, dict(embedding), usage)
+        return Described(
+            asked.notes, self.background, dict(embedding), usage, self._fusion(monitor)
+        )
 
     def result(self, known: Known, described: Described) -> ScoreMaps:
         """The scores of the classes and the record; the maps have no pixels."""
-        scores = replace(self._scores(known), notes=described.notes)
+        scores = replace(self._scores(known, described.fusion), notes=described.notes)
         tiles = {"count": len(self.layout), "without contrast": known.blank}
         embedding = {**described.embedding, "tiles": tiles}
         record = {**score_record(scores, embedding, {}), **described.prototypes}
@@ -208,6 +220,11 @@ class ChunkedLabels:
                 self._pixel_size, segmenter.remarks(self.image, self._dropped), monitor,
             )  # fmt: skip
         return self._question
+
+    def _fusion(self, monitor: Monitor) -> PrototypeFusion | None:
+        """The prototypes that the words are joined with; None if none count."""
+        found = self._asked(monitor).fusion if self._prototypes else None
+        return found if found is not None and found.counts else None
 
     def _tiles(
         self, tiles: range, allowed: int, monitor: Monitor
@@ -252,27 +269,32 @@ class ChunkedLabels:
             if tile is None:
                 blank += 1
                 continue
-            found = encoder.reader.method.peaks(tile, asked.queries, encoder.settings, asked.fusion)
+            found = encoder.reader.method.peaks(tile, asked.queries, encoder.settings)
             peaks = either(peaks, found, torch.maximum)
         return Known(peaks=peaks, blank=blank)
 
     def _score(self, part: Part, known: Known, monitor: Monitor) -> Known:
-        asked, layout = self._asked(monitor), self.layout
-        found: list[tuple[Tensor, Tensor | None] | None] = []
+        asked, fusion, layout = self._asked(monitor), self._fusion(monitor), self.layout
+        found: list[dict[MapKind, Tensor] | None] = []
         planes, finer = len(self.classes), 1
         for place, keys, tile in self._tiles(part.tiles, 0, monitor):
             if tile is None:
                 found.append(None)
                 continue
             maps, refined = self._encoder.maps_of(
-                tile, self.image, layout, place, keys, asked.queries, asked.fusion, known.peaks,
+                tile, self.image, layout, place, keys, asked.queries, known.peaks,
                 monitor,
             )  # fmt: skip
-            planes, maps = len(maps), resampled(maps.float(), place.shape)
+            planes = len(maps)
+            own: dict[MapKind, Tensor] = {"coarse": resampled(maps.float(), place.shape)}
             if refined is not None:
                 finer = -(-refined.shape[1] // place.shape[0])
-                refined = resampled(refined.float(), place.in_pixels(finer).shape)
-            found.append((maps, refined))
+                own["refined"] = resampled(refined.float(), place.in_pixels(finer).shape)
+            if fusion is not None:
+                part_features = tile_features(tile.whole or tile.windows[0])
+                logits = fusion.classifier.patch_logits(part_features)
+                own["prototypes"] = resampled(logits, place.shape)
+            found.append(own)
         self._maps.write(part.tiles, found)
         return Known(planes=planes, finer=finer)
 
@@ -321,8 +343,40 @@ class ChunkedLabels:
             return torch.from_numpy(np.load(self._path(part), allow_pickle=False))
         return self._planes(stage, known, self.layout.shape).on_grid(part.cells)
 
-    def _path(self, part: Part) -> Path:
-        return self._folder / f"means-{part.cells.top}-{part.cells.left}.npy"
+    def _path(self, part: Part, name: str = "means") -> Path:
+        return self._folder / f"{name}-{part.cells.top}-{part.cells.left}.npy"
+
+    # ------------------------------------------------------------------ prototypes
+
+    def _join(self, part: Part, known: Known, monitor: Monitor) -> Known:
+        fusion = self._fusion(monitor)
+        if fusion is None:
+            return Known()
+        joined = dict[str, Extremes]()
+        for stage, planes in self._joined(self._by_words(known), fusion).items():
+            finer = known.finer if stage == "refined" else 1
+            rows, columns = self.layout.grid
+            means, highest = cell_means(
+                planes, self._pieces(part.window), part.cells.in_pixels(finer),
+                (rows * finer, columns * finer), monitor,
+            )  # fmt: skip
+            joined[stage] = Extremes(highest, highest, torch.empty(len(highest), 0))
+            if stage == self.stages[-1]:
+                np.save(self._path(part, "joined"), means.numpy())
+        return Known(joined=joined)
+
+    def _joined(self, words: ScoreMaps, fusion: PrototypeFusion) -> dict[Stage, JoinedPlanes]:
+        """The planes of words and prototypes, by stage; computed on request."""
+        if self._evidence is None:
+            patches = BlendedPlanes(
+                self._maps, "prototypes", fusion.classifier.count, 1, self.layout.shape,
+                log_probabilities,
+            )  # fmt: skip
+            self._evidence = PrototypeEvidence(fusion.classifier, self.image, patches)
+        return {
+            stage: JoinedPlanes(words, words.stage(stage), fusion, self._evidence)
+            for stage in words.stages
+        }
 
     # ------------------------------------------------------------------ labels
 
@@ -336,8 +390,19 @@ class ChunkedLabels:
             found["refined"] = self._encoder.class_scores(refined, coarse).numpy()
         return found
 
-    def _scores(self, known: Known) -> ScoreMaps:
+    def _scores(self, known: Known, fusion: PrototypeFusion | None) -> ScoreMaps:
         """The score maps; parts of them are computed on request."""
+        words = self._by_words(known)
+        if fusion is None:
+            return words
+        stages = {
+            stage: planes.stage_maps(torch.zeros(planes.count, 1, 1), known.joined[stage].high)
+            for stage, planes in self._joined(words, fusion).items()
+        }
+        return replace(words, coarse=stages["coarse"], refined=stages.get("refined"))
+
+    def _by_words(self, known: Known) -> ScoreMaps:
+        """The score maps without prototypes."""
         maps: dict[Stage, StageMaps] = {}
         empty = torch.zeros(known.planes, 1, 1)
         for stage, class_scores in self._class_scores(known).items():
@@ -361,16 +426,17 @@ class ChunkedLabels:
         )  # fmt: skip
 
     def _label(self, part: Part, known: Known, write: Write, monitor: Monitor) -> Known:
-        scores, window = self._scores(known), part.window
+        scores, window = self._scores(known, self._fusion(monitor)), part.window
         count = len(self.classes) + 1
-        found = np.zeros(window.shape, label_dtype(count - 1))
-        for stage in self.stages:
-            for piece in self._pieces(window):
+        found = {stage: np.zeros(window.shape, label_dtype(count - 1)) for stage in self.stages}
+        for piece in self._pieces(window):
+            place = piece.within(window).slices
+            for stage, labels in found.items():
                 monitor.check()
-                labels = scores.to_labels(self.thresholds, stage=stage, window=piece)
-                found[piece.within(window).slices] = labels
-            write(stage, window, found)
-        return Known(counts=np.bincount(found.ravel(), minlength=count))
+                labels[place] = scores.to_labels(self.thresholds, stage=stage, window=piece)
+        for stage, labels in found.items():
+            write(stage, window, labels)
+        return Known(counts=np.bincount(found[self.stages[-1]].ravel(), minlength=count))
 
     def _pieces(self, window: Window) -> Iterator[Window]:
         """Parts of a chunk that the networks see as `CHUNK` pixels or fewer along each side."""
@@ -384,19 +450,27 @@ class ChunkedLabels:
 
     # ------------------------------------------------------------------ uncertainty
 
-    def _live(self, part: Part, known: Known) -> LiveLabels:
+    def _live(self, part: Part, known: Known, monitor: Monitor) -> LiveLabels:
         """The labels of a part of the mosaic, as if it were an image."""
-        planes = self._final(part, known)
-        class_scores = self._class_scores(known)[self.stages[-1]]
-        maps = replace(stage_of(planes, class_scores), known_ranges=known.cells["final"].ranges)
+        final, fusion = self.stages[-1], self._fusion(monitor)
+        if fusion is None:
+            planes = self._final(part, known)
+            at_pixels = known.pixels if self._refines_pixels(final) else {}
+            ranges = at_pixels.get(final, known.cells["final"]).ranges
+            plain = stage_of(planes, self._class_scores(known)[final])
+            maps = replace(plain, known_ranges=ranges)
+        else:
+            planes = torch.from_numpy(np.load(self._path(part, "joined"), allow_pickle=False))
+            joined = self._joined(self._by_words(known), fusion)[final]
+            maps = replace(joined.stage_maps(planes, known.joined[final].high), detail=None)
         shape = planes.shape[1], planes.shape[2]
         return LiveLabels(self._of(maps, None, shape), "coarse")
 
-    def _find(self, part: Part, known: Known, _monitor: Monitor) -> Known:
-        return Known(winners=self._live(part, known).winners(self.thresholds))
+    def _find(self, part: Part, known: Known, monitor: Monitor) -> Known:
+        return Known(winners=self._live(part, known, monitor).winners(self.thresholds))
 
-    def _compare(self, part: Part, known: Known, _monitor: Monitor) -> Known:
-        live = self._live(part, known)
+    def _compare(self, part: Part, known: Known, monitor: Monitor) -> Known:
+        live = self._live(part, known, monitor)
         values = live.uncertainty(self.thresholds, winners=known.winners)
         total = int(np.rint(values * float(UNIT)).sum(dtype=np.float64))
         return Known(uncertainty=total, compared=values.size)

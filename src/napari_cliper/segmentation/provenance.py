@@ -12,8 +12,8 @@ from .features.preprocessing import RGBImage
 from .features.tiled_image import TiledImage
 from .networks import Networks
 from .prompts import ClassPrompt
+from .prototype_fusion import PrototypeFusion
 from .results import ScoreMaps
-from .scoring.prototype_fusion import PrototypeFusion
 from .scoring.prototypes import BACKGROUND, Prototypes
 
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")

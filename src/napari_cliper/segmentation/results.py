@@ -320,7 +320,7 @@ class ScoreMaps:
         """
         maps = self.stage(stage)
         height, width = (maps.maps if maps.logits is None else maps.logits).shape[1:]
-        coarse = replace(maps, detail=None, known_ranges=None)
+        coarse = replace(maps, detail=None)
         masks = None if self.masks is None else nearest(self.masks, (height, width))
         return replace(self, coarse=coarse, refined=None, shape=(height, width), masks=masks)
 
@@ -358,7 +358,7 @@ class ScoreMaps:
             )
         return probability_best(
             maps.pixel_planes(self.shape),
-            self._to_classes(maps),
+            self.to_classes(maps),
             present=scores > thresholds.class_threshold,
             area_threshold=self.settings.area_threshold,
             window=window,
@@ -397,7 +397,7 @@ class ScoreMaps:
             min_max = (thresholds or self.settings.thresholds).min_max
             bests = cliper_prefixes(self._cliper_scores(maps, min_max=min_max))
         else:
-            source, to_classes = maps.pixel_planes(self.shape), self._to_classes(maps)
+            source, to_classes = maps.pixel_planes(self.shape), self.to_classes(maps)
             bests = tuple(probability_prefixes(source, to_classes, class_scores=scores))
         return RankedBest(tuple(sorted(maps.class_scores.tolist(), reverse=True)), bests)
 
@@ -427,7 +427,7 @@ class ScoreMaps:
                 for plane, score in zip(planes, scores.at(part, chosen), strict=True):
                     plane[part.slices] = score
         else:
-            source, to_classes = maps.pixel_planes(self.shape), self._to_classes(maps)
+            source, to_classes = maps.pixel_planes(self.shape), self.to_classes(maps)
             planes, background = probability_planes(source, to_classes, chosen)
         return ScorePlanes(
             chosen=tuple(chosen),
@@ -485,7 +485,7 @@ class ScoreMaps:
         source, ranges = maps.pixel_planes(self.shape), maps.ranges(self.shape)
         return CliperScores(source, ranges, maps.class_scores, min_max)
 
-    def _to_classes(self, maps: StageMaps) -> ToClasses:
+    def to_classes(self, maps: StageMaps) -> ToClasses:
         """The function from interpolated planes to probabilities."""
         if maps.logits is not None:
             return partial(softmax_to_classes, owner=self.owner)

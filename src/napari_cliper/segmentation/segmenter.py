@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,12 +30,8 @@ from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
 from .progress import Monitor, Report, ShouldStop
 from .prompts import ClassPrompt, usable_background
-from .provenance import (
-    engine_record,
-    prototype_usage,
-    score_record,
-    settings_record,
-)
+from .prototype_maps import with_prototypes
+from .provenance import engine_record, prototype_usage, score_record, settings_record
 from .refiners.protocol import refined_maps
 from .refiners.table import REFINERS
 from .region_masks import given_masks
@@ -388,7 +385,7 @@ class Segmenter:
                 owner = queries.owner
                 if embedding.tiles is not None:
                     coarse, refined = TileEncoder(self.reader, self.tile_store).score(
-                        embedding, embedding.tiles, queries, fusion, monitor
+                        embedding, embedding.tiles, queries, monitor
                     )
                 else:
                     coarse = self.reader.method.score(
@@ -396,9 +393,8 @@ class Segmenter:
                         queries,
                         self.settings,
                         self.source.patch,
-                        fusion,
                     )
-                    del queries  # frees memory: the vectors of many words are as large as maps
+                    del queries  # as large as maps, with many words
                     refined = self._refined(coarse, embedding, monitor)
         scores = ScoreMaps(
             coarse=coarse,
@@ -412,6 +408,9 @@ class Segmenter:
             masks=embedding.masks,
             notes=notes,
         )
+        with self.networks.guard("comparing with the prototypes"):
+            refine = partial(self.reader.refined, embedding=embedding, monitor=monitor)
+            scores = with_prototypes(scores, fusion, embedding, refine, monitor)
         record = {
             **score_record(scores, embedding.record, seconds),
             **prototype_usage(prototypes, requested, fusion),
@@ -485,11 +484,9 @@ class Segmenter:
                 f"The image has shape {embedding.image.shape}, the labels {labels.shape} and the "
                 f"mask of confirmed pixels {confirmed.shape}: all three must be equal."
             )
-        planes = patch_features(embedding)  # (D, h, w)
-        grid = (planes.shape[1], planes.shape[2])
-        features = planes.flatten(1).T
-        image = embedding.image.pixels
-        found = learn_prototypes(features, grid, image, labels, confirmed, names, source)
+        found = learn_prototypes(
+            patch_features(embedding), embedding.image, labels, confirmed, names, source
+        )
         before = prototypes or Prototypes(self.config.model, self.identity)
         before = before.without_source(source)  # even if nothing was learned from it this time
         sizes = {} if pixel_size is None else {source: pixel_size}

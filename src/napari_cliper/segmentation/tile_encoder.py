@@ -33,7 +33,6 @@ from .refiners.protocol import PixelRefiner
 from .refiners.refined_planes import RefinedPlanes
 from .refiners.table import REFINERS
 from .results import ImageEmbedding, StageMaps, TilePart, TileSet
-from .scoring.prototype_fusion import PrototypeFusion
 from .scoring.similarity import Queries
 from .tile_arrays import (
     packed_attention,
@@ -201,7 +200,6 @@ class TileEncoder:
         embedding: ImageEmbedding,
         tiles: TileSet,
         queries: Queries,
-        fusion: PrototypeFusion | None,
         monitor: Monitor,
     ) -> tuple[StageMaps, StageMaps | None]:
         """Compute the coarse and the refined maps of the mosaic.
@@ -213,7 +211,7 @@ class TileEncoder:
             None without a refiner.
         """
         layout, count = tiles.layout, queries.class_count
-        peaks = self._peaks(embedding, tiles, queries, fusion, monitor)
+        peaks = self._peaks(embedding, tiles, queries, monitor)
         coarse, sharp = Mosaic(layout), None
         planes, empty = count, []
         for place, keys, tile in self._tiles(embedding, tiles, "Scoring the tiles", monitor):
@@ -221,7 +219,7 @@ class TileEncoder:
                 empty.append(place)
                 continue
             maps, found = self.maps_of(
-                tile, tiles.image, layout, place, keys, queries, fusion, peaks, monitor
+                tile, tiles.image, layout, place, keys, queries, peaks, monitor
             )
             planes = len(maps)
             coarse.add(maps, place)
@@ -286,7 +284,6 @@ class TileEncoder:
         place: Window,
         keys: Mapping[TilePart, str],
         queries: Queries,
-        fusion: PrototypeFusion | None,
         peaks: Tensor | None,
         monitor: Monitor,
     ) -> tuple[Tensor, Tensor | None]:
@@ -296,7 +293,6 @@ class TileEncoder:
             queries,
             self.settings,
             self.reader.patch,
-            fusion,
             peaks,
         )
         maps = _planes(stage)
@@ -309,7 +305,6 @@ class TileEncoder:
         embedding: ImageEmbedding,
         tiles: TileSet,
         queries: Queries,
-        fusion: PrototypeFusion | None,
         monitor: Monitor,
     ) -> Tensor | None:
         """The maxima over all tiles that the method's thresholds are relative to, (T,)."""
@@ -317,7 +312,7 @@ class TileEncoder:
         for *_, tile in self._tiles(embedding, tiles, "Comparing the tiles", monitor):
             if tile is None:
                 continue
-            found = self.reader.method.peaks(tile, queries, self.settings, fusion)
+            found = self.reader.method.peaks(tile, queries, self.settings)
             if found is None:
                 return None
             peaks = found if peaks is None else torch.maximum(peaks, found)

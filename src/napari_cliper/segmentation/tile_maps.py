@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ from torch import Tensor
 
 from .features.interpolation import bilinear_region, needed
 from .features.mosaic import Mosaic
-from .results import Stage
 from .tiles import TileLayout, Window
+
+Kind = Literal["coarse", "refined", "prototypes"]
+"""Scores of a stage, or logits of the labels with prototypes."""
 
 TILES_A_FILE = 16
 
@@ -43,32 +45,29 @@ class TileMaps:
         for start in range(0, count, TILES_A_FILE):
             yield range(start, min(start + TILES_A_FILE, count))
 
-    def write(self, tiles: range, found: Sequence[tuple[Tensor, Tensor | None] | None]) -> None:
+    def write(self, tiles: range, found: Sequence[Mapping[Kind, Tensor] | None]) -> None:
         """Write the maps of a group of tiles.
 
         Parameters
         ----------
         tiles : range
             One of `groups`.
-        found : sequence of (Tensor, Tensor or None) or None
-            The coarse maps of each tile, (C, h, w), and the refined ones, (C, h', w'), if there are
-            any, in the cells of the mosaic; None for a tile without contrast.
+        found : sequence of (mapping or None)
+            The maps of each tile in the cells of the mosaic, (C, h, w), of the same kinds for all;
+            None for a tile without contrast.
         """
         maps = [one for one in found if one is not None]
-        refined = [fine for _, fine in maps if fine is not None]
         arrays: dict[str, Any] = {"contrast": np.array([one is not None for one in found])}
-        if maps:
-            arrays["coarse"] = torch.stack([coarse for coarse, _ in maps]).numpy()
-        if refined:
-            arrays["refined"] = torch.stack(refined).numpy()
+        for kind in maps[0] if maps else ():
+            arrays[kind] = torch.stack([one[kind] for one in maps]).numpy()
         np.savez(self._path(tiles.start), **arrays)
 
-    def blended(self, stage: Stage, planes: int, finer: int, cells: Window) -> Tensor:
+    def blended(self, kind: Kind, planes: int, finer: int, cells: Window) -> Tensor:
         """Blend the maps of tiles in a part of the mosaic.
 
         Parameters
         ----------
-        stage : {'coarse', 'refined'}
+        kind : {'coarse', 'refined', 'prototypes'}
         planes : int
             How many there are.
         finer : int
@@ -87,7 +86,7 @@ class TileMaps:
             -(-cells.right // finer),
         )  # fmt: skip
         for index, place in self.layout.touching(patches):
-            maps = self._load(index - index % TILES_A_FILE, stage)[index % TILES_A_FILE]
+            maps = self._load(index - index % TILES_A_FILE, kind)[index % TILES_A_FILE]
             if maps is None:
                 blank.append(place)
             else:
@@ -96,11 +95,11 @@ class TileMaps:
             mosaic.add(None, place)
         return mosaic.result(planes)
 
-    def _read(self, start: int, stage: Stage) -> list[Tensor | None]:
+    def _read(self, start: int, kind: Kind) -> list[Tensor | None]:
         """The maps of the tiles of a file."""
         with np.load(self._path(start), allow_pickle=False) as file:
             contrast: NDArray[np.bool_] = file["contrast"]
-            maps = iter(torch.from_numpy(file[stage]) if contrast.any() else ())
+            maps = iter(torch.from_numpy(file[kind]) if contrast.any() else ())
             return [next(maps) if has else None for has in contrast]
 
     def _path(self, start: int) -> Path:
@@ -114,20 +113,23 @@ class BlendedPlanes:
     Parameters
     ----------
     maps : TileMaps
-    stage : {'coarse', 'refined'}
+    kind : {'coarse', 'refined', 'prototypes'}
     count : int
         Number of planes.
     finer : int
         Cells of the mosaic along each side of a patch.
     shape : (int, int)
         (Y, X) of what they are interpolated to.
+    change : callable, optional
+        Changes the blended maps before they are interpolated.
     """
 
     maps: TileMaps
-    stage: Stage
+    kind: Kind
     count: int
     finer: int
     shape: tuple[int, int]
+    change: Callable[[Tensor], Tensor] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -142,7 +144,7 @@ class BlendedPlanes:
 
     def on_grid(self, cells: Window) -> Tensor:
         """The maps without interpolation, (C, h, w), in some patches."""
-        return self.maps.blended(self.stage, self.count, self.finer, cells.in_pixels(self.finer))
+        return self.maps.blended(self.kind, self.count, self.finer, cells.in_pixels(self.finer))
 
     def windows(self) -> Iterator[Window]:
         """All of it."""
@@ -151,7 +153,9 @@ class BlendedPlanes:
     def at(self, window: Window, chosen: Sequence[int] | None = None) -> Tensor:
         """Planes in a part of the image, (C, height, width) float32."""
         region = needed(window, self.shape, self.grid)
-        planes = self.maps.blended(self.stage, self.count, self.finer, region)
+        planes = self.maps.blended(self.kind, self.count, self.finer, region)
+        if self.change is not None:
+            planes = self.change(planes)
         return bilinear_region(
             planes if chosen is None else planes[list(chosen)],
             self.shape,

@@ -11,12 +11,18 @@ from .models import clip
 from .networks import Networks
 from .progress import Monitor
 from .prompts import TEMPLATES, ClassPrompt, class_prompts, fill, key
-from .scoring.prototype_fusion import PrototypeFusion, prototype_fusion
+from .prototype_fusion import PrototypeFusion, prototype_fusion
 from .scoring.prototypes import BACKGROUND, Prototypes
 from .scoring.similarity import Queries
 
 WORDS_SHOWN = 12
 """How many of the words that a model knows a note lists."""
+
+
+WITHOUT_PIXELS = (
+    "Some prototypes were learned with an older version and have no pixels, so that colour and "
+    "texture are not compared. Learn from their images again."
+)
 
 
 class Question(NamedTuple):
@@ -114,7 +120,8 @@ def fused_prototypes(
     fusion = prototype_fusion(prototypes, classes, queries, weight, scale)
     if fusion is not None:
         names = (*(one.name for one in classes), BACKGROUND)
-        return fusion, list(filter(None, [prototypes.size_note(names, pixel_size)]))
+        old = "" if fusion.classifier.pixels is not None else WITHOUT_PIXELS
+        return fusion, list(filter(None, [prototypes.size_note(names, pixel_size), old]))
     note = (
         "The prototypes were not used: at least two classes, one of which may be the background, "
         "must have prototypes to be compared."

@@ -13,7 +13,7 @@ from ..io import journal as journals
 from ..io.files import FileError, check_places
 from ..io.images import pixel_size_of
 from ..io.journal import Journal
-from ..io.prototype_file import check_suffix, from_record, to_record, write_prototypes
+from ..io.prototype_file import FORMAT, check_suffix, from_record, to_record, write_prototypes
 from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ def learn_files(
         **segmenter.settings_record,
         "names": list(dataset.names),
         "ground truth": dict(dataset.record),
+        "prototype format": FORMAT,
     }
     journal = Journal(place, "learn", settings)
     journal.check(pair.name for pair in dataset.pairs)

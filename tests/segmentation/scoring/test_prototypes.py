@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,10 +16,15 @@ from napari_cliper.segmentation import (
     ClassPrompt,
     InvalidInputError,
     Prototypes,
+    RGBImage,
     SegmentationConfig,
     Segmenter,
+    Window,
 )
-from napari_cliper.segmentation.scoring.prototype_fusion import HALF, prototype_fusion
+from napari_cliper.segmentation.features.comparable_features import ComparableFeatures
+from napari_cliper.segmentation.prototype_classifier import fit_prototypes
+from napari_cliper.segmentation.prototype_fusion import prototype_fusion
+from napari_cliper.segmentation.scoring.pixel_samples import SAMPLES
 from napari_cliper.segmentation.scoring.prototypes import (
     BACKGROUND,
     PER_CLASS,
@@ -60,7 +67,7 @@ def picture():
     image[:, 30:] = 200
     features = torch.zeros(*GRID, 3)
     features[:, :3], features[:, 3:] = torch.tensor([3.0, 0, 0]), torch.tensor([0, 0.5, 0])
-    return image, features.flatten(0, 1)
+    return RGBImage(image), features.permute(2, 0, 1)
 
 
 def test_the_mean_of_what_was_confirmed(picture):
@@ -71,7 +78,7 @@ def test_the_mean_of_what_was_confirmed(picture):
     confirmed[12:18, 10:50] = True
     found = {
         one.name: one
-        for one in learn_prototypes(features, GRID, image, labels, confirmed, {4: "it"}, "s")
+        for one in learn_prototypes(features, image, labels, confirmed, {4: "it"}, "s")
     }
     assert set(found) == {BACKGROUND, "it"}
     torch.testing.assert_close(found["it"].vector, direction(0, 1, 0))
@@ -85,13 +92,13 @@ def test_the_mean_of_what_was_confirmed(picture):
 def test_nothing_confirmed_gives_no_prototypes(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
-    assert not list(learn_prototypes(features, GRID, image, labels, labels < 1, {1: "it"}, "s"))
+    assert not list(learn_prototypes(features, image, labels, labels < 1, {1: "it"}, "s"))
 
 
 def test_labels_without_a_name_are_passed_over(picture):
     image, features = picture
     labels = np.full((40, 60), 2)
-    assert not list(learn_prototypes(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
+    assert not list(learn_prototypes(features, image, labels, labels > 0, {1: "it"}, "s"))
 
 
 def test_one_pixel_gives_a_prototype(picture):
@@ -99,14 +106,14 @@ def test_one_pixel_gives_a_prototype(picture):
     labels = np.ones((40, 60), int)
     confirmed = np.zeros((40, 60), bool)
     confirmed[39, 59] = True
-    (found,) = learn_prototypes(features, GRID, image, labels, confirmed, {1: "it"}, "s")
+    (found,) = learn_prototypes(features, image, labels, confirmed, {1: "it"}, "s")
     torch.testing.assert_close(found.vector, direction(0, 1, 0))
 
 
 def test_a_class_of_varied_appearance_has_several_prototypes(picture):
     image, features = picture
     labels = np.ones((40, 60), int)
-    found = list(learn_prototypes(features, GRID, image, labels, labels > 0, {1: "it"}, "s"))
+    found = list(learn_prototypes(features, image, labels, labels > 0, {1: "it"}, "s"))
     assert 2 <= len(found) <= PER_IMAGE
     for look in (direction(1, 0, 0), direction(0, 1, 0)):
         assert max(float(one.vector @ look) for one in found) > 0.99
@@ -123,7 +130,8 @@ def test_learning_ends_where_patches_are_nearly_the_same(picture):
     for seed in range(6):
         noise = torch.from_numpy(np.random.default_rng(seed).normal(size=(12, 64))).float()
         features = 0.125 + 1e-4 * noise
-        found = learn_prototypes(features, (3, 4), image, labels, labels > 0, {1: "it"}, "s")
+        planes = features.T.reshape(64, 3, 4)
+        found = learn_prototypes(planes, image, labels, labels > 0, {1: "it"}, "s")
         assert sum(one.patches for one in found) == 12
 
 
@@ -197,7 +205,11 @@ def test_words_that_separate_the_class_keep_their_weight():
     assert max(share(KNOWING, PAIR)) < 0.01
 
 
-def test_words_that_know_nothing_give_it_up_the_more_the_more_was_seen():
+def test_words_that_know_nothing_give_it_up_and_others_the_more_the_more_was_seen():
+    assert share(LOST, PAIR) == pytest.approx([1, 1, 0])
+    unsure = requested(
+        direction(1, 0.97, 0), direction(0.97, 1, 0), direction(0, 0, 1), owner=(0, 1, -1)
+    )
     shares = []
     for count in (1, 2, 5):
         items = [
@@ -205,9 +217,8 @@ def test_words_that_know_nothing_give_it_up_the_more_the_more_was_seen():
             for n in range(count)
             for name, values in (("one", (1, 0, 0)), ("two", (0, 1, 0)))
         ]
-        shares.append(share(LOST, some(*items))[0])
-    assert shares == sorted(shares)
-    assert shares[0] == pytest.approx((3 / 4) ** 2 / (1 + HALF), abs=1e-3)  # one of four queries
+        shares.append(share(unsure, some(*items))[0])
+    assert 0.1 < shares[0] < shares[1] < shares[2] < 1
 
 
 def test_a_given_weight_overrides_the_automatic_one():
@@ -221,17 +232,86 @@ def test_nothing_to_tell_apart(prototypes):
     assert prototype_fusion(prototypes, CLASSES, KNOWING, None, 50) is None
 
 
-def test_mixing_is_class_by_class():
-    pair = some(prototype("two", 0, 1, 0), prototype("", 0, 0, 1))
-    found = prototype_fusion(pair, CLASSES, LOST, 0.25, 50)
-    words, own = torch.tensor([[0.6, 0.2], [0.4, 0.8]]), torch.tensor([[1.0, 0.0]])
-    expected = torch.tensor([[0.6, 0.2], [0.75 * 0.4 + 0.25, 0.75 * 0.8]])
-    torch.testing.assert_close(found.mixed(words, own), expected)
-    rest = found.mixed_background(torch.tensor([0.4]), torch.tensor([0.8]))
-    torch.testing.assert_close(rest, torch.tensor([0.5]))
-    alone = found.mixed_background(None, torch.tensor([0.8]))  # no word says background
-    torch.testing.assert_close(alone, torch.tensor([0.2]))
-    assert found.mixed_background(None, None) is None
+# ---------------------------------------------------------------------- pixels
+
+
+def halves(seed: int, *, alike: bool = False) -> tuple[RGBImage, np.ndarray, torch.Tensor]:
+    """An image, its labels and informative patch features; the halves differ in brightness."""
+    random = np.random.default_rng(seed)
+    labels = np.zeros((64, 64), int)
+    labels[:, 20 + 4 * seed :] = 1
+    values = 90 + (0 if alike else 60) * labels[..., None] + random.normal(0, 8, (64, 64, 3))
+    patches = torch.from_numpy(labels[4::8, 4::8]).float()
+    return RGBImage(values.astype(np.uint8)), labels, torch.stack([patches, 1 - patches])
+
+
+def found_by(images, planes_of, test) -> float:
+    """Accuracy in an image by prototypes of others."""
+    learned = some()
+    for number, (image, labels, planes) in enumerate(images):
+        every = np.ones(labels.shape, bool)
+        items = learn_prototypes(planes_of(planes), image, labels, every, {1: "it"}, str(number))
+        learned = learned.union(some(*items))
+    classifier = fit_prototypes([learned.of(BACKGROUND), learned.of("it")], 50)
+    image, labels, planes = test
+    features = ComparableFeatures(image)
+    logits = classifier.pixel_logits(features, Window(0, 0, 64, 64))
+    patches = classifier.share * classifier.patch_logits(planes_of(planes))
+    found = logits + patches.repeat_interleave(8, dim=1).repeat_interleave(8, dim=2)
+    return float((found.argmax(dim=0).numpy() == labels).mean())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_features_of_noise_do_not_hurt(count):
+    random = torch.Generator().manual_seed(0)
+
+    def noise(_planes: torch.Tensor) -> torch.Tensor:
+        return torch.randn(16, 8, 8, generator=random)
+
+    different = [halves(seed) for seed in range(count)]
+    assert found_by(different, noise, halves(5)) > 0.95
+    alike = [halves(seed, alike=True) for seed in range(count)]
+    assert found_by(alike, lambda planes: planes, halves(5, alike=True)) > 0.9
+
+
+def test_pixels_are_kept_per_class_and_image_and_go_with_their_prototypes():
+    learned = some()
+    for seed in range(4):
+        image, labels, planes = halves(seed)
+        every = np.ones(labels.shape, bool)
+        items = list(learn_prototypes(planes, image, labels, every, {1: "it"}, str(seed)))
+        assert sum(len(one.samples or ()) for one in items if one.name == "it") == SAMPLES
+        shares = [one.samples.shares.sum() for one in items if one.samples]
+        assert sum(shares) == pytest.approx(1, abs=1e-4)
+        learned = learned.union(some(*items))
+    for _ in range(4):
+        learned = learned.union(some(prototype("it", 0.1, 1, source="x")))  # merges some
+    for one in learned.items:
+        if one.samples:
+            assert len(one.samples) <= SAMPLES
+            assert one.samples.origins.max() < len(one.sources)
+
+
+def test_features_of_a_part_are_those_of_the_whole():
+    scene = make_scene((150, 133), seed=2)
+    features = ComparableFeatures(RGBImage(scene.image))
+    count = len(features.mean)
+    weights = torch.stack([torch.eye(count), torch.zeros(count, count)])
+    anything = torch.tensor([-1e3, 1e3])[:, None].repeat(1, count)
+    whole = features.weighted(weights, anything, Window(0, 0, 150, 133))
+    positive = features.weighted(weights.flip(0), anything.clamp(min=0), Window(0, 0, 150, 133))
+    torch.testing.assert_close(positive[0], whole[0].clamp(min=0), atol=1e-3, rtol=1e-4)
+    for window in (Window(70, 50, 99, 91), Window(0, 60, 13, 133), Window(101, 0, 150, 7)):
+        part = features.weighted(weights, anything, window)
+        torch.testing.assert_close(part, whole[:, *window.slices], atol=2e-3, rtol=1e-4)
+    rows, columns = np.array([3, 149]), np.array([132, 20])
+    torch.testing.assert_close(
+        torch.from_numpy(features.at(rows, columns)[:, count:]),
+        whole[:, rows, columns].T, atol=2e-3, rtol=1e-4,
+    )  # fmt: skip
+    standardised = features.at(*(at.ravel() for at in np.indices((150, 133))))[:, :count]
+    assert np.abs(standardised.mean(axis=0)).max() < 1e-3
+    assert standardised.std(axis=0) == pytest.approx(np.ones(count), abs=1e-3)
 
 
 # ---------------------------------------------------------------------- pixel sizes
@@ -322,6 +402,22 @@ def test_prototypes_do_what_words_cannot(method):
     assert mean_iou(helped) > mean_iou(alone) + 0.3
 
 
+def test_a_class_is_found_beside_words_that_find_nothing(segmenter, learned):
+    """Classes with prototypes compete with each other, whatever made-up words score."""
+    scene = make_scene((160, 160), HELD_OUT_SEED + 402)
+    embedding = segmenter.embed(scene.image)
+    alone = segmenter.score(embedding, WORDS, prototypes=learned).to_labels()
+    more = (*WORDS, ClassPrompt("flurble"), ClassPrompt("snorgit"))
+    beside = segmenter.score(embedding, more, prototypes=learned).to_labels()
+    present = [label for label in np.unique(scene.labels) if (scene.labels == label).sum() > 400]
+    for label in present:
+        rightly, without = (
+            ((one == label) & (scene.labels == label)).sum() for one in (beside, alone)
+        )
+        assert rightly > max(0.95 * without, 100), label
+    assert (beside != alone).mean() < 0.02
+
+
 def test_the_record_says_which_and_how_much(segmenter, learned):
     embedding = segmenter.embed(make_scene((96, 96), seed=1).image)
     record = segmenter.score(embedding, WORDS, prototypes=learned, prototype_weight=0.5).record
@@ -331,7 +427,7 @@ def test_the_record_says_which_and_how_much(segmenter, learned):
     assert "prototypes" not in segmenter.score(embedding, WORDS).record
 
 
-def test_a_result_warns_of_prototypes_of_another_pixel_size(segmenter):
+def test_a_result_warns_of_another_pixel_size_and_of_old_prototypes(segmenter):
     scene = make_scene((96, 96), seed=1)
     embedding, every = segmenter.embed(scene.image), np.ones(scene.labels.shape, bool)
     found = segmenter.learn(embedding, scene.labels, every, NAMES, "scene", pixel_size=0.5)
@@ -341,6 +437,10 @@ def test_a_result_warns_of_prototypes_of_another_pixel_size(segmenter):
         assert any("this image is 1 µm" in note for note in scores.notes) == warns, size
         assert all(row["pixel_sizes"] == [0.5] for row in scores.record["prototypes"])
     assert not any("pixel size" in note for note in segmenter.score(embedding, WORDS).notes)
+    assert not any("older version" in note for note in scores.notes)
+    old = replace(found, items=tuple(replace(one, samples=None) for one in found.items))
+    scores = segmenter.score(embedding, WORDS, prototypes=old)
+    assert any("Learn from their images again" in note for note in scores.notes)
 
 
 def test_a_share_of_nothing_is_the_words_alone(segmenter, learned):

@@ -39,11 +39,18 @@ def _mosaic(tiles: TileSet) -> Tensor:
         if part is None:
             mosaic.add(None, cells)
             continue
-        whole = part.padded_shape == part.window.shape
-        planes = _planes(part) if whole else _inside(part)
+        planes = tile_features(part)
         count = len(planes)
         mosaic.add(planes, cells)
     return F.normalize(mosaic.result(count), dim=0)
+
+
+def tile_features(part: PatchFeatures) -> Tensor:
+    """Return the features of a tile without those of its padding, (D, height, width) float32.
+
+    On the grid of its patches, or at its pixels if it was padded.
+    """
+    return _planes(part) if part.padded_shape == part.window.shape else _inside(part)
 
 
 def _planes(part: PatchFeatures) -> Tensor:

@@ -5,7 +5,7 @@ Pure functions. Notation: F features, P pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,10 @@ from torch import Tensor
 SCALES = ((0.7, 1.5), (1.5, 3.0), (3.0,))
 """Standard deviations of the Gaussians in pixels of each level; a level has half the resolution of
 the one before."""
+REACH = 3
+"""How far a Gaussian reaches, in standard deviations."""
+EDGES = 3
+"""Features of edges at each scale."""
 LEAST_SPREAD = 1e-3
 """Features that vary less than this over the image are 0."""
 
@@ -135,18 +139,47 @@ def pixel_features(
     shape : (int, int), optional
         (Y, X) of the whole image, if `pixels` is a smaller copy of it.
     """
-    grey = bool((pixels[..., :1] == pixels).all())
-    planes: Sequence[NDArray[np.float32]] = _lab(pixels[..., :1] if grey else pixels)
+    levels = map(_standardised, _levels(_lab(pixels[..., :1] if _is_grey(pixels) else pixels)))
+    return PixelFeatures(tuple(levels), shape or (pixels.shape[0], pixels.shape[1]))
+
+
+def colour_levels(pixels: NDArray[np.uint8]) -> list[Tensor]:
+    """Return the same features of a colour image in their own units, also for a grey image.
+
+    Parameters
+    ----------
+    pixels : (Y, X, 3) uint8 array
+
+    Returns
+    -------
+    list of (F_i, h_i, w_i) float32 tensors
+        Level i has 1 / 2^i of the rows and columns, rounded up.
+    """
+    if not _is_grey(pixels):
+        return list(_levels(_lab(pixels)))
+    lightness = _lab(pixels[..., :1])[0]
     levels = []
+    for level in _levels([lightness]):
+        planes = level.reshape(-1, 1 + EDGES, *level.shape[1:])
+        colour = planes.new_zeros(len(planes), 2, *level.shape[1:])
+        levels.append(torch.cat([planes[:, :1], colour, planes[:, 1:]], dim=1).flatten(0, 1))
+    return levels
+
+
+def _is_grey(pixels: NDArray[np.uint8]) -> bool:
+    return bool((pixels[..., :1] == pixels).all())
+
+
+def _levels(planes: Sequence[NDArray[np.float32]]) -> Iterator[Tensor]:
+    """The features of each level, (F_i, h_i, w_i); the first plane is the lightness."""
     for index, scales in enumerate(SCALES):
         if index:
             planes = [_halved(plane) for plane in planes]
         found = []
         for scale in scales:
-            smooth = [gaussian_filter(plane, scale, truncate=3) for plane in planes]
+            smooth = [gaussian_filter(plane, scale, truncate=REACH) for plane in planes]
             found += [*smooth, *_edges(smooth[0])]
-        levels.append(_standardised(torch.from_numpy(np.stack(found))))
-    return PixelFeatures(tuple(levels), shape or (pixels.shape[0], pixels.shape[1]))
+        yield torch.from_numpy(np.stack(found))
 
 
 def _lab(pixels: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -197,7 +197,11 @@ class CliperScores:
 
     def at(self, window: Window, chosen: Sequence[int]) -> list[Tensor]:
         """Scores of chosen classes in a part of the image, (height, width) float32 each."""
-        scores = list(self.source.at(window, chosen))
+        return self.scaled(self.source.at(window, chosen), chosen)
+
+    def scaled(self, planes: Tensor, chosen: Sequence[int]) -> list[Tensor]:
+        """Turn planes of chosen classes into their scores, in place."""
+        scores = list(planes)
         for index, plane in zip(chosen, scores, strict=True):
             low, high = self.ranges.low[index], self.ranges.high[index]
             gain, offset = float(self.class_scores[index]) / (high + 1e-5), 0.0

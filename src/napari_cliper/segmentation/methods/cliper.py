@@ -16,7 +16,6 @@ from ..features.tiling import blend, sliding_windows, stitch_attention
 from ..models.clip_image_encoder import ClipImageEncoder
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
-from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cliper_coarse, cliper_logits
 from ..tiles import Window
 from ..working_size import patch_aligned_shape
@@ -81,27 +80,16 @@ class Cliper(Method):
         queries: Queries,
         settings: Settings,
         patch: int,
-        fusion: PrototypeFusion | None = None,
         peaks: Tensor | None = None,
     ) -> StageMaps:
         """See `cliper_maps`."""
-        return cliper_maps(embedding, queries, settings, patch, fusion, peaks)
+        return cliper_maps(embedding, queries, settings, patch, peaks)
 
-    def peaks(
-        self,
-        embedding: ImageEmbedding,
-        queries: Queries,
-        settings: Settings,
-        fusion: PrototypeFusion | None = None,
-    ) -> Tensor:
+    def peaks(self, embedding: ImageEmbedding, queries: Queries, settings: Settings) -> Tensor:
         """Return the maxima of the selected layer's probabilities."""
         whole = _whole(embedding)
         features = whole.features[settings.select_layer % len(whole.features)]
-        words = _probabilities(features, queries, settings.logit_scale)
-        if fusion is not None:
-            own = _probabilities(features, fusion.queries, settings.logit_scale)
-            words = fusion.mixed(words, own)
-        return words.amax(dim=-1)
+        return _probabilities(features, queries, settings.logit_scale).amax(dim=-1)
 
 
 def read_early_layers(
@@ -176,7 +164,6 @@ def cliper_maps(
     queries: Queries,
     settings: Settings,
     patch: int,
-    fusion: PrototypeFusion | None = None,
     peaks: Tensor | None = None,
 ) -> StageMaps:
     """Compute CLIPer's coarse score maps (arXiv 2411.13836, eq. 5-7).
@@ -189,8 +176,6 @@ def cliper_maps(
         Text embeddings.
     patch : int
         Patch size of CLIP in pixels.
-    fusion : PrototypeFusion, optional
-        Prototypes to combine with text.
     peaks : (T,) tensor, optional
         See `Method.score`.
     """
@@ -199,26 +184,21 @@ def cliper_maps(
     scale, layers = settings.logit_scale, len(whole.features)
     places = [part.window.in_patches(patch) for part in embedding.windows]
 
-    def by_windows(requested: Queries, layer: int, attention: Tensor) -> Tensor:
+    def by_windows(layer: int, attention: Tensor) -> Tensor:
         """Return the (P, N) logits of a layer from the windows, multiplied by their attention."""
         parts = (
-            cliper_logits(part.features[layer], requested, scale).T.reshape(-1, *place.shape)
+            cliper_logits(part.features[layer], queries, scale).T.reshape(-1, *place.shape)
             for part, place in zip(embedding.windows, places, strict=True)
         )
         return blend(parts, places, whole.grid).flatten(1) @ attention
 
-    def answers(requested: Queries, layer: int) -> Tensor:
-        """Return the class probabilities of one layer, (T, N)."""
-        found = _probabilities(whole.features[layer], requested, scale)
+    def probabilities(layer: int) -> Tensor:
+        """Return the class probabilities of one layer, (T, N); one at a time to save memory."""
+        found = _probabilities(whole.features[layer], queries, scale)
         if embedding.window_attention is None:
             return found
-        windows = by_windows(requested, layer, embedding.window_attention)
-        return (found + windows.softmax(dim=0)[: requested.class_count]) / 2
-
-    def probabilities(layer: int) -> Tensor:
-        """Return the combined probabilities of one layer, (T, N); one at a time to save memory."""
-        words = answers(queries, layer)
-        return words if fusion is None else fusion.mixed(words, answers(fusion.queries, layer))
+        windows = by_windows(layer, embedding.window_attention)
+        return (found + windows.softmax(dim=0)[: queries.class_count]) / 2
 
     coarse = cliper_coarse(
         map(probabilities, range(layers)),

@@ -26,7 +26,6 @@ from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import LAST_BLOCK
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
-from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cosine
 from .last_block import Encoded, LastBlockMethod
 
@@ -99,7 +98,6 @@ class ClipTrase(LastBlockMethod):
         queries: Queries,
         settings: Settings,
         patch: int,
-        fusion: PrototypeFusion | None = None,
         peaks: Tensor | None = None,
     ) -> StageMaps:
         """Compute the share of each class in the vote of a pixel's cluster.
@@ -108,18 +106,13 @@ class ClipTrase(LastBlockMethod):
         """
         clusters = [self.pixel_clusters(part) for part in embedding.windows]
 
-        def shares(requested: Queries) -> Tensor:
-            parts = (
-                _votes(_logits(part, requested, settings), found, requested)
-                for part, found in zip(embedding.windows, clusters, strict=True)
-            )
-            shape = (embedding.resized.shape[0], embedding.resized.shape[1])
-            return blend(parts, [part.window for part in embedding.windows], shape)
-
-        maps, background = _split(shares(queries), queries)
-        if fusion is not None:
-            own, rest = _split(shares(fusion.queries), fusion.queries)
-            maps, background = fusion.mixed(maps, own), fusion.mixed_background(background, rest)
+        parts = (
+            _votes(_logits(part, queries, settings), found, queries)
+            for part, found in zip(embedding.windows, clusters, strict=True)
+        )
+        shape = (embedding.resized.shape[0], embedding.resized.shape[1])
+        shares = blend(parts, [part.window for part in embedding.windows], shape)
+        maps, background = _split(shares, queries)
         return StageMaps(
             maps=maps.contiguous().numpy(),
             class_scores=maps.flatten(1).amax(dim=1).numpy(),

@@ -7,7 +7,7 @@ averaged (SCLIP, arXiv 2312.01597; ClearCLIP, 2407.12442; ProxyCLIP, 2408.04883)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,6 @@ from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import LastBlockAttention
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps, softmax_to_classes
-from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cosine
 from ..tiles import Window
 from ..working_size import kept_ratio_shape
@@ -149,11 +148,10 @@ class LastBlockMethod(Method):
         queries: Queries,
         settings: Settings,
         patch: int,
-        fusion: PrototypeFusion | None = None,
         peaks: Tensor | None = None,
     ) -> StageMaps:
         """See `probability_maps`."""
-        return probability_maps(embedding, queries, settings, fusion)
+        return probability_maps(embedding, queries, settings)
 
 
 def scaled_block(block: int, layers: int, published: int = 12) -> int:
@@ -176,48 +174,32 @@ def scaling_note(method: str, layers: int, published: Collection[int]) -> tuple[
     return (note,)
 
 
-def probability_maps(
-    embedding: ImageEmbedding,
-    queries: Queries,
-    settings: Settings,
-    fusion: PrototypeFusion | None = None,
-) -> StageMaps:
+def probability_maps(embedding: ImageEmbedding, queries: Queries, settings: Settings) -> StageMaps:
     """Compute the coarse maps: softmax of the mean logits of the windows.
 
     Parameters
     ----------
     queries : Queries
         Text embeddings.
-    fusion : PrototypeFusion, optional
-        Prototypes to combine with text.
     """
-    return maps_of_logits(
-        lambda requested: _blended_logits(embedding, requested, settings), queries, fusion
-    )
+    return maps_of_logits(_blended_logits(embedding, queries, settings), queries)
 
 
-def maps_of_logits(
-    logits_of: Callable[[Queries], Tensor], queries: Queries, fusion: PrototypeFusion | None
-) -> StageMaps:
+def maps_of_logits(logits: Tensor, queries: Queries) -> StageMaps:
     """Compute the coarse maps from logits: their softmax.
 
     Parameters
     ----------
-    logits_of : callable
-        Returns the scaled logits of queries, (Q, h, w).
-    queries, fusion
-        As in `probability_maps`.
+    logits : (Q, h, w) tensor
+        Scaled logits of the queries.
+    queries : Queries
     """
-    logits = logits_of(queries)
     maps, background = softmax_to_classes(logits, queries.owner)
-    if fusion is not None:
-        own, rest = softmax_to_classes(logits_of(fusion.queries), fusion.queries.owner)
-        maps, background = fusion.mixed(maps, own), fusion.mixed_background(background, rest)
     return StageMaps(
         maps=maps.numpy(),
         class_scores=maps.flatten(1).amax(dim=1).numpy(),
         background=None if background is None else background.numpy(),
-        logits=logits.numpy() if fusion is None else None,  # undefined for combined maps
+        logits=logits.numpy(),
     )
 
 

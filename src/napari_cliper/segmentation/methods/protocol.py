@@ -16,7 +16,6 @@ from ..models.image_encoder import ImageEncoder
 from ..models.promptable import PromptableModel
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
-from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries
 
 
@@ -157,7 +156,6 @@ class Method(Protocol):
         queries: Queries,
         settings: Settings,
         patch: int,
-        fusion: PrototypeFusion | None = None,
         peaks: Tensor | None = None,
     ) -> StageMaps:
         """Compute the coarse maps from the features and the words, without networks.
@@ -170,8 +168,6 @@ class Method(Protocol):
             T classes and the background words.
         patch : int
             Side of CLIP's patches, in pixels.
-        fusion : PrototypeFusion, optional
-            Prototypes to use in addition to the words.
         peaks : (T,) tensor, optional
             With tiles, the maxima of `peaks` over all of them; else those of the image are used.
         """
@@ -182,7 +178,6 @@ class Method(Protocol):
         embedding: ImageEmbedding,
         queries: Queries,
         settings: Settings,
-        fusion: PrototypeFusion | None = None,
     ) -> Tensor | None:
         """Return the maxima, (T,), that thresholds of `score` are relative to; None without any."""
         return None

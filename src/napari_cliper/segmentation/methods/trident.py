@@ -21,7 +21,6 @@ from ..models.image_encoder import ImageEncoder
 from ..models.last_block_attention import PROXY_BETA, PROXY_GAMMA, mean_similarity
 from ..progress import Monitor
 from ..results import ImageEmbedding, PatchFeatures, StageMaps
-from ..scoring.prototype_fusion import PrototypeFusion
 from ..scoring.similarity import Queries, cosine
 from ..tiles import Window
 from .last_block import WINDOWS_AT_ONCE, LastBlockMethod, maps_of_logits
@@ -75,17 +74,12 @@ class Trident(LastBlockMethod):
         queries: Queries,
         settings: Settings,
         patch: int,
-        fusion: PrototypeFusion | None = None,
         peaks: Tensor | None = None,
     ) -> StageMaps:
         """Maps on SAM's grid."""
         (part,) = embedding.windows
-
-        def logits(requested: Queries) -> Tensor:
-            found = cosine(part.features[0], requested.vectors).T.reshape(-1, *part.grid)
-            return found * settings.logit_scale
-
-        return maps_of_logits(logits, queries, fusion)
+        logits = cosine(part.features[0], queries.vectors).T.reshape(-1, *part.grid)
+        return maps_of_logits(logits * settings.logit_scale, queries)
 
 
 def spliced_features(

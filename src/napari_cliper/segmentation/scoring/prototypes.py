@@ -10,8 +10,9 @@ Notation: N = h * w patches, D embedding width, M prototypes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -22,8 +23,14 @@ from scipy.cluster.vq import kmeans, vq
 from torch import Tensor
 
 from ..errors import InvalidInputError
+from ..features.comparable_features import ComparableFeatures
+from ..features.preprocessing import RGBImage
+from ..features.tiled_image import TiledImage
 from ..pixel_size import FACTOR, check_pixel_size, length_text, ratio
 from ..prompts import key
+from .pixel_samples import SAMPLES, PixelSamples, directions
+
+T = TypeVar("T")
 
 BACKGROUND = ""
 """Class name of the background's prototypes."""
@@ -59,6 +66,8 @@ class Prototype:
         Names of the images it was learned from, the one with most patches first.
     thumbnail : (48, 48, 3) uint8 array
         RGB image of a typical patch.
+    samples : PixelSamples, optional
+        Annotated pixels that it stands for. None in files of older versions.
     """
 
     name: str
@@ -66,6 +75,7 @@ class Prototype:
     patches: int
     sources: tuple[str, ...]
     thumbnail: NDArray[np.uint8]
+    samples: PixelSamples | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +104,7 @@ class Prototypes:
     identity: str
     items: tuple[Prototype, ...] = ()
     pixel_sizes: Mapping[str, float] = field(default_factory=dict)
+    _made: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep the pixel sizes of images that prototypes come from, and check them."""
@@ -119,6 +130,15 @@ class Prototypes:
         """Return the different pixel sizes that classes were learned at, in micrometres, sorted."""
         sources = {source for name in names for one in self.of(name) for source in one.sources}
         return tuple(sorted({self.pixel_sizes[one] for one in sources if one in self.pixel_sizes}))
+
+    def remembered(self, name: Hashable, make: Callable[[], T]) -> T:
+        """Return what is made of these prototypes; the last one is remembered."""
+        found: T | None = self._made.get(name)
+        if found is None:
+            found = make()
+            self._made.clear()
+            self._made[name] = found
+        return found
 
     def mixed_sizes_note(self) -> str:
         """Return a warning if the images differ in pixel size by more than `FACTOR`; else empty."""
@@ -248,18 +268,23 @@ def _merged(one: Prototype, other: Prototype) -> Prototype:
     if other.patches > one.patches:
         one, other = other, one
     mean = one.vector * one.patches + other.vector * other.patches
+    sources = tuple(dict.fromkeys((*one.sources, *other.sources)))
+    samples = one.samples
+    if other.samples is not None:
+        moved = np.array([sources.index(source) for source in other.sources])
+        samples = other.samples.joined(samples, moved)
     return replace(
         one,
         vector=F.normalize(mean, dim=0),
         patches=one.patches + other.patches,
-        sources=tuple(dict.fromkeys((*one.sources, *other.sources))),
+        sources=sources,
+        samples=samples,
     )
 
 
 def learn_prototypes(
-    features: Tensor,
-    grid: tuple[int, int],
-    image: NDArray[np.uint8],
+    planes: Tensor,
+    image: RGBImage | TiledImage,
     labels: NDArray[np.integer],
     confirmed: NDArray[np.bool_],
     names: Mapping[int, str],
@@ -272,11 +297,9 @@ def learn_prototypes(
 
     Parameters
     ----------
-    features : (N, D) float tensor
+    planes : (D, h, w) float tensor
         Patch features; need not be normalised.
-    grid : (int, int)
-        (h, w) of the patches.
-    image : (Y, X, 3) uint8 array
+    image : RGBImage or TiledImage
     labels : (Y, X) array of int
     confirmed : (Y, X) bool array
         Which pixels are annotated: accepted or painted by the user.
@@ -289,27 +312,77 @@ def learn_prototypes(
     ------
     Prototype
     """
-    units = F.normalize(features.float(), dim=-1)
+    grid = (planes.shape[1], planes.shape[2])
+    units = F.normalize(planes.float().flatten(1).T, dim=-1)  # (N, D)
     every = patch_shares(confirmed, grid)  # (N,)
-    present = set(np.unique(labels[confirmed]).tolist())
-    for label, name in {0: BACKGROUND, **names}.items():
-        if label not in present:
-            continue
-        own = patch_shares(confirmed & (labels == label), grid)
+    present = set(np.unique(labels[confirmed]).tolist()) & {0, *names}
+    if not present:
+        return
+    pixels = image.pixels
+    every_name = {0: BACKGROUND, **{label: name for label, name in names.items() if label}}
+    asked = [(label, name) for label, name in every_name.items() if label in present]
+    places = [_drawn(confirmed & (labels == label)) for label, _ in asked]  # (2, S) each
+    every_place = np.concatenate(places, axis=1)
+    stops = np.cumsum([one.shape[1] for one in places])[:-1]
+    features = np.split(ComparableFeatures(image).at(*every_place), stops)  # (S, 2 F) each
+    for (label, name), place, found in zip(asked, places, features, strict=True):
+        mask = confirmed & (labels == label)
+        own = patch_shares(mask, grid)
         purity = own / every.clip(min=1e-9)
         chosen = np.flatnonzero((own > 0) & (purity >= min(PURE, purity.max())))
-        vectors = units[torch.from_numpy(chosen)]
-        for members in _clusters(vectors, chosen):
-            place = torch.from_numpy(members)
-            vector = F.normalize(units[place].mean(dim=0), dim=0)
-            centre = members[int((units[place] @ vector).argmax())]
+        clusters = list(_clusters(units[torch.from_numpy(chosen)], chosen))
+        vectors = F.normalize(
+            torch.stack([units[torch.from_numpy(members)].mean(dim=0) for members in clusters]),
+            dim=1,
+        )
+        share = float(mask.sum() / confirmed.sum()) / len(found)
+        rows, columns = (at * n // m for at, n, m in zip(place, grid, mask.shape, strict=True))
+        patches = units[torch.from_numpy(rows * grid[1] + columns)]  # (S, D)
+        samples = _samples(found, patches, share, vectors)
+        for members, vector, some in zip(clusters, vectors, samples, strict=True):
+            centre = members[int((units[torch.from_numpy(members)] @ vector).argmax())]
             yield Prototype(
-                BACKGROUND if label == 0 else name,
+                name,
                 vector,
                 len(members),
                 (source,),
-                thumbnail(image, _centre_of(centre, grid, confirmed & (labels == label)), grid),
+                thumbnail(pixels, _centre_of(centre, grid, mask), grid),
+                some,
             )
+
+
+def _drawn(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return rows and columns of at most `SAMPLES` random pixels of a mask, (2, S)."""
+    places = np.flatnonzero(mask)
+    if len(places) > SAMPLES:
+        random = np.random.default_rng(0)
+        places = places[np.sort(random.choice(len(places), SAMPLES, replace=False))]
+    return np.stack(np.unravel_index(places, mask.shape))
+
+
+def _samples(
+    features: NDArray[np.float32], patches: Tensor, share: float, vectors: Tensor
+) -> list[PixelSamples | None]:
+    """Return the pixels of a class whose patch is like a prototype, for each prototype.
+
+    Parameters
+    ----------
+    features : (S, 2 F) float32 array
+    patches : (S, D) float32 tensor
+        Unit features of the patch of each pixel.
+    share : float
+        The fraction of the image's annotated pixels that one of these stands for.
+    vectors : (M, D) float32 tensor
+        The prototypes.
+    """
+    nearest = (patches @ vectors.T).argmax(dim=1).numpy()
+    every = PixelSamples(
+        features.astype(np.float16),
+        directions(patches.numpy()),
+        np.full(len(features), share, np.float32),
+        np.zeros(len(features), np.int32),
+    )
+    return [every[np.flatnonzero(nearest == index)] or None for index in range(len(vectors))]
 
 
 def _clusters(vectors: Tensor, patches: NDArray[np.intp]) -> Iterable[NDArray[np.intp]]:
