@@ -385,6 +385,12 @@ def test_what_is_visible_is_labelled_with_the_maxima_of_all_tiles_so_far(scene):
     reduced = visible_labels(one, found, Window(0, 0, *found.shape), CLASSES)
     assert reduced.labels.shape == found.shape
     assert reduced.labels.any()
+    part = np.s_[184:384, :200]
+    names = dict(enumerate(map(str, CLASSES), 1))
+    learned = one.learn(one.embed(image[part]), whole[part], whole[part] >= 0, names, "part")
+    first = visible_labels(one, found, objects, CLASSES, prototypes=learned)
+    alone = one.score(one.embed(image[objects.slices]), CLASSES, prototypes=learned)
+    np.testing.assert_array_equal(first.labels, alone.to_labels())
     small = one.check(image[:200, :200])
     assert visible_labels(one, small, Window(0, 0, 200, 200), CLASSES) is None
 

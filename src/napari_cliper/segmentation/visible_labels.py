@@ -81,8 +81,9 @@ def visible_labels(
 ) -> VisibleLabels | None:
     """Label what is visible of an image in tiles.
 
-    A view of a few tiles is labelled in tiles, which are then in the store. A larger one is reduced
-    and encoded as a whole. The final stage is labelled.
+    A view of a few tiles is labelled in tiles, which are then in the store; with prototypes, it is
+    labelled as an image of its own. A larger one is reduced and encoded as a whole. The final stage
+    is labelled.
 
     Parameters
     ----------
@@ -113,25 +114,26 @@ def visible_labels(
         return None
     touched = len(list(layout.touching(_cells(layout, view))))
     words = segmenter.config.chosen_background if background is None else background
-    if touched <= FEW and touched * PART <= len(layout):
+    few = touched <= FEW and touched * PART <= len(layout)
+    if few and prototypes is None:
         thresholds = thresholds or segmenter.settings.thresholds
         with segmenter.networks.guard("labelling what is visible"), torch.inference_mode():
-            found = _View(segmenter, image, layout, view, monitor).scores(
-                classes, words, prototypes, prototype_weight
-            )
+            found = _View(segmenter, image, layout, view, monitor).scores(classes, words)
             return VisibleLabels(found.to_labels(thresholds, window=view), view)
     if touched * PART > len(layout):
         view = Window(0, 0, *image.shape)  # nearly all is visible
-    pixels = _reduced(image, view)
+    pixels = image.region(view) if few else _reduced(image, view)
     if pixels is None:
         return None
-    whole = segmenter.with_config(replace(segmenter.config, tiles=None))
+    part = segmenter
+    if not few:
+        part = segmenter.with_config(replace(segmenter.config, tiles=None))
     masks = None
     if image.masks is not None:
         masks = nearest(image.masks[view.slices], (pixels.shape[0], pixels.shape[1]))
     options: dict[str, Any] = {"report": monitor.report, "should_stop": monitor.should_stop}
-    scores = whole.score(
-        whole.embed(pixels, masks=masks, **options),
+    scores = part.score(
+        part.embed(pixels, masks=masks, **options),
         classes,
         background=words,
         prototypes=prototypes,
@@ -250,30 +252,26 @@ class _View:
         self,
         classes: Sequence[ClassPrompt],
         background: Sequence[str],
-        prototypes: Prototypes | None,
-        prototype_weight: float | None,
     ) -> ScoreMaps:
         """The scores of the final stage; only the view can be labelled."""
         segmenter, encoder, layout = self._segmenter, self._encoder, self._layout
         segmenter.networks.load(self._monitor)
         kept, _ = usable_background(classes, background)
-        queries, fusion, _ = question_of(
-            segmenter.networks, classes, kept, prototypes, prototype_weight, None, (),
-            self._monitor,
-        )  # fmt: skip
+        queries, _, _ = question_of(
+            segmenter.networks, classes, kept, None, None, None, (), self._monitor
+        )
         seen, others = self._visible(), self._others()
         peaks: Tensor | None = None
         self._monitor.tell("Labelling what is visible", 0, 0)
         for one in (*seen, *others):
             if (tile := self._embedding(one)) is not None:
-                own = encoder.reader.method.peaks(tile, queries, encoder.settings, fusion)
+                own = encoder.reader.method.peaks(tile, queries, encoder.settings)
                 peaks = either(peaks, own, torch.maximum)
 
         def maps_of(one: _Tile, tile: ImageEmbedding) -> tuple[Tensor, Tensor | None]:
             return encoder.maps_of(
-                tile, self._image, layout, one.place, one.keys, queries, fusion, peaks,
-                self._monitor,
-            )  # fmt: skip
+                tile, self._image, layout, one.place, one.keys, queries, peaks, self._monitor
+            )
 
         box = Window(
             min(one.place.top for one in seen), min(one.place.left for one in seen),
