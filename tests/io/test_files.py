@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_cliper.io.files import FileError, whole_files
+from napari_cliper.io.files import FileError, cannot, whole_files
 from napari_cliper.io.images import read_image_file
 from napari_cliper.io.json_records import write_json
 from napari_cliper.labels.palette import class_colours
@@ -86,6 +86,12 @@ def test_a_full_disk_is_called_full(tmp_path):
         (folder / "a").write_text("1")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert list(tmp_path.glob("[!.]*")) == []
+
+
+def test_what_to_do_without_permission_depends_on_what_was_tried(tmp_path):
+    error = PermissionError(errno.EACCES, "Permission denied")
+    assert "permission to read it" in str(cannot("read", tmp_path, error))
+    assert "a folder you may write to" in str(cannot("write", tmp_path, error))
 
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):

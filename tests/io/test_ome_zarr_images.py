@@ -165,6 +165,9 @@ def test_folders_patterns_and_projects_take_stores_as_images(tmp_path):
     assert [one.path for one in find_images([first])] == [first]
 
     assert images_in(folder) == (first,)
+    for other in ("paper.pdf", "film.mpg", "figure.eps", "table.h5"):  # Pillow has plugins for them
+        (folder / other).write_bytes(b"not an image that can be read")
+    assert [one.name for one in find_images([folder])] == found
     made = Project.create(tmp_path / "project", [first])
     pixels, axes = made.open_image("field 2.ome")
     assert axes == "ZYX"

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import psutil
-from PIL import Image
 
 from ..labels.axes import axis_words
 from ..labels.labelled_image import LabelledImage
@@ -18,6 +17,7 @@ from ..segmentation import InvalidInputError
 from .filenames import file_name, unique_names
 from .files import Replace, whole_files
 from .formats import FORMATS, check_formats
+from .image_decoding import image_suffixes
 from .lazy_images import Images, LazyImages, untouched_planes
 from .validation_split import check_share, chosen_for_validation, group_of
 
@@ -28,7 +28,7 @@ EXPORT_BYTES = 40
 def _names_of(image: LabelledImage) -> list[str]:
     """Return candidate file names: the image's name, then a longer one from its own file."""
     path = PurePosixPath(image.name)
-    is_file = path.suffix.lower() in {*Image.registered_extensions(), ".tif", ".tiff"}
+    is_file = path.suffix.lower() in image_suffixes()
     plain = image.name[: -len(path.suffix)].removesuffix(".ome") if is_file else image.name
     own = PurePosixPath(image.image_file.replace("\\", "/"))
     longer = [*own.parent.parts, plain] if len(own.parts) > 1 else [plain, own.suffix[1:]]

@@ -32,6 +32,13 @@ ADVICE: Mapping[int, str] = {
 }
 """Reason and remedy by error number."""
 
+READING: Mapping[int, str] = {
+    errno.EACCES: "there is no permission. Ask its owner for permission to read it",
+    errno.EPERM: "there is no permission. Ask its owner for permission to read it",
+    errno.EISDIR: "a file is needed, and this is a folder. Give another name",
+}
+"""The same, where reading needs something else."""
+
 Replace = Literal["nothing", "own", "any"]
 """Which existing files may be replaced; see `whole_files`."""
 
@@ -56,7 +63,8 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
     error : OSError
         The cause.
     """
-    why = ADVICE.get(error.errno or 0, error.strerror or str(error))
+    advice = {**ADVICE, **READING} if doing == "read" else ADVICE
+    why = advice.get(error.errno or 0, error.strerror or str(error))
     return FileError(f"Cannot {doing} {path}: {why}.")
 
 

@@ -14,6 +14,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from xml.etree import ElementTree as ET
@@ -56,6 +57,13 @@ _BROKEN = (
     ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, AttributeError,
     AssertionError, RuntimeError, EOFError, struct.error, zlib.error, ET.ParseError,
 )  # fmt: skip
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Return the suffixes of files in a supported format, such as ``".png"``, in lower case."""
+    known = Image.registered_extensions()
+    return frozenset({".tif", ".tiff", *(one for one, kind in known.items() if kind in FORMATS)})
 
 
 def decode_image(path: str | Path) -> DecodedImage:

@@ -16,13 +16,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..annotation.export import readers_of
 from ..annotation.project.project import Project, is_project
 from ..io.class_list import read_classes
 from ..io.filenames import LABEL_ENDINGS
 from ..io.files import FileError
+from ..io.image_decoding import image_suffixes
 from ..io.images import open_image_with_axes, pixel_sizes_of, read_image_file
 from ..io.lazy_images import Images, LazyImages, Reader, Summary, read_in_turn, summary_of
 from ..io.ome_zarr_images import is_zarr
@@ -126,7 +126,7 @@ def _image_files(folder: Path | None) -> Mapping[str, list[Path]] | None:
         return None
     if not folder.is_dir():
         raise FileError(f"There is no folder {folder}. Give the folder of the images.")
-    known = Image.registered_extensions()
+    known = image_suffixes()
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if (path.suffix.lower() in known and path.is_file()) or is_zarr(path):

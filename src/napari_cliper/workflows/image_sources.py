@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
 from ..annotation.project.image_files import natural_key
 from ..io.files import FileError, cannot
+from ..io.image_decoding import image_suffixes
 from ..io.ome_zarr_images import is_zarr
 from ..io.own_files import OwnFiles
 from ..segmentation import InvalidInputError
@@ -131,7 +130,7 @@ def _expanded(path: Path, output: Path | None) -> list[Source]:
 
 
 def _of_folder(folder: Path, output: Path | None) -> list[Source]:
-    suffixes = {*Image.registered_extensions(), ".tif", ".tiff"}
+    suffixes = image_suffixes()
     own = OwnFiles()
     skipped = None if output is None or not output.exists() else output.resolve()
     found = [
