@@ -35,7 +35,6 @@ ADVICE: Mapping[int, str] = {
 READING: Mapping[int, str] = {
     errno.EACCES: "there is no permission. Ask its owner for permission to read it",
     errno.EPERM: "there is no permission. Ask its owner for permission to read it",
-    errno.EISDIR: "a file is needed, and this is a folder. Give another name",
 }
 """The same, where reading needs something else."""
 
