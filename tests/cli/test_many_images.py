@@ -286,17 +286,6 @@ MANY = 40
 
 
 @pytest.fixture(scope="module")
-def small_limits():
-    """Images of 8 tiles are large; their labels are OME-Zarr of several chunks and levels."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(segment_large, "TILES_APART", 8)
-        patched.setattr(segment_large, "ZARR_PIXELS", 30_000)
-        patched.setattr(ome_zarr, "CHUNK", 64)
-        patched.setattr(ome_zarr, "SMALLEST_LEVEL", 64)
-        yield
-
-
-@pytest.fixture(scope="module")
 def many(small_limits, tiny_clip, tmp_path_factory):  # noqa: ARG001 - it is in force
     """Images, one of them large, the options of a run, and its results without interruption."""
     root = tmp_path_factory.mktemp("many")

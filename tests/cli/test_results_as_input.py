@@ -18,10 +18,8 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.evaluation.dataset import from_files
 from napari_cliper.io import export, images
 from napari_cliper.io.readers import label_files
-from napari_cliper.io.writers import ome_zarr
 from napari_cliper.labels import pieces
 from napari_cliper.segmentation import Monitor
-from napari_cliper.workflows import segment_large
 
 SIDES = {"large": (200, 260), "small": (56, 64)}
 
@@ -31,12 +29,9 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def small_limits():
-    """Small images are large ones; their labels are OME-Zarr of several chunks."""
+def read_by_piece(small_limits):  # noqa: ARG001 - it is in force
+    """The results of large images are read by piece, too."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(segment_large, "TILES_APART", 8)
-        patched.setattr(segment_large, "ZARR_PIXELS", 30_000)
-        patched.setattr(ome_zarr, "CHUNK", 64)
         patched.setattr(label_files, "LAZY_PIXELS", 30_000)
         patched.setattr(images, "LAZY_PIXELS", 30_000)
         patched.setattr(pieces, "PIECE", 64)
@@ -44,7 +39,7 @@ def small_limits():
 
 
 @pytest.fixture(scope="module")
-def results(small_limits, tiny_clip, tmp_path_factory):  # noqa: ARG001 - it is in force
+def results(read_by_piece, tiny_clip, tmp_path_factory):  # noqa: ARG001 - it is in force
     """Images, and their results: one in OME-Zarr, one in TIFF; run as two shards and merged."""
     tmp_path = tmp_path_factory.mktemp("results")
     (tmp_path / "in").mkdir()
