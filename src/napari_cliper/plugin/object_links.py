@@ -28,15 +28,15 @@ class PlaneSource:
         The whole plane.
     known : PlaneObjects, mapping or None
         Its objects so far, or their record.
-    seen : SeenLabels or None
-        Its labels, if objects are split from labels.
+    seen : callable, optional
+        Copies its labels, if objects are split from labels; returns None if it has none.
     first : callable, optional
         Reads the objects of another program, for planes without known ones.
     """
 
     choice: ImageChoice
     known: PlaneObjects | Record | None
-    seen: SeenLabels | None
+    seen: Callable[[], SeenLabels | None] | None
     first: Callable[[], PlaneObjects] | None = None
 
     def earlier(self) -> PlaneObjects | None:
@@ -52,7 +52,7 @@ class PlaneSource:
 
     def objects(self, choice: ObjectsChoice, highest: int) -> PlaneObjects | None:
         """Return the objects of the newest labels, as `PlaneObjects.split_again`."""
-        earlier, seen = self.earlier(), self.seen
+        earlier, seen = self.earlier(), None if self.seen is None else self.seen()
         if seen is None:
             return earlier
         return (earlier or PlaneObjects.empty(self.choice.shape, seen.classes)).split_again(

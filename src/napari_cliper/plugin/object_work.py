@@ -226,19 +226,18 @@ def _make(request: ObjectsRequest, should_stop: ShouldStop) -> MadeObjects:
 def _volume(request: ObjectsRequest, should_stop: ShouldStop) -> MadeVolume:
     """Split the labels of all planes along Z as one volume."""
     seen, monitor = request.seen, Monitor(should_stop=should_stop)
-    known = []
+    known, labels = [], list[PlaneLabels | None]()
     for source in request.volume:
         monitor.check()
         known.append(source.earlier())
+        own = None if source.seen is None else source.seen()
+        labels.append(
+            None if own is None else PlaneLabels(own.labels, own.classes, own.choice.region)
+        )
     shape = request.earlier.objects.numbers.shape
     whole = split_volume(
         [one or PlaneObjects.empty(shape, seen.classes) for one in known],
-        [
-            None
-            if one.seen is None
-            else PlaneLabels(one.seen.labels, one.seen.classes, one.seen.choice.region)
-            for one in request.volume
-        ],
+        labels,
         request.choice,
         highest=request.highest,
         spacing=_spacing(seen),

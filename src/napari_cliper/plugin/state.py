@@ -6,8 +6,9 @@ controller takes the state and its panel, and connects itself to both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -20,13 +21,14 @@ from ..labels.label_class import ClassRow
 from ..labels.labelled_image import LabelledImage
 from ..segmentation import InvalidInputError
 from .controllers.annotation import AnnotationController
-from .controllers.kept_results import Shown
+from .controllers.kept_results import PredictedPlane, Shown
 from .controllers.live_result import LiveResult
 from .controllers.main_job import MainJob
 from .engine_session import Session
 from .layers.annotation_layer import AnnotationLayer
 from .layers.image_group import ImageGroup
 from .layers.image_layers import ImageChoice, depth_of, geometry_of, image_shape
+from .layers.plane_labels import annotated_on
 from .panels.classes_panel import ClassesPanel
 from .panels.engine_panel import EnginePanel
 from .panels.image_panel import ImagePanel
@@ -285,20 +287,37 @@ class DockState(QObject):
             return None
         return self._predicted(seen.choice, seen.labels, self.result.seen_rows)
 
-    def labels_of_planes(self, planes: Iterable[ImageChoice]) -> list[SeenLabels | None]:
-        """Return what `seen_labels` would return for each of some planes of the chosen image."""
-        choice, found = self.on_screen, list[SeenLabels | None]()
+    def labels_of_planes(
+        self, planes: Iterable[ImageChoice]
+    ) -> list[Callable[[], SeenLabels | None] | None]:
+        """Return a function for each of some planes of the chosen image that copies its labels.
+
+        It returns what `seen_labels` would for the plane; call it in a thread. The annotation of
+        other planes than the current one is that of the call. None instead of a function where
+        there is surely nothing.
+        """
+        choice, found = self.on_screen, list[Callable[[], SeenLabels | None] | None]()
         if choice is None:
             return [None for _ in planes]
+        seen = self.seen_labels()
         predicted = {one.choice.plane: one for one in self.result.kept.planes_of(choice.layer)}
+        annotation = self.annotations.of(choice.layer)
+        if annotation is not None and annotation.fits:
+            annotation.follow()
+            if seen is None and not predicted and annotation.edits.store.blank:
+                annotation = None
+        else:
+            annotation = None
+        table = _by_name(self.rows)
         for plane in planes:
-            one = predicted.get(plane.plane)
             if plane.plane == choice.plane:
-                found.append(self.seen_labels())
-            elif (annotated := self._annotated(plane)) is not None or one is None:
-                found.append(annotated)
+                found.append(None if seen is None else partial(_known, seen))
+                continue
+            one = predicted.get(plane.plane)
+            if annotation is None and one is None:
+                found.append(None)
             else:
-                found.append(self._predicted(one.choice, one.labels(), one.rows))
+                found.append(partial(_labels_of_plane, plane, annotation, one, table))
         return found
 
     def _annotated(self, choice: ImageChoice) -> SeenLabels | None:
@@ -330,11 +349,46 @@ class DockState(QObject):
 
     def _as_in_table(self, classes: Mapping[int, ClassRow]) -> dict[int, ClassRow]:
         """The classes with the colours of the table; classes that are not in it are unchanged."""
-        by_name = {row.name.casefold(): row for row in self.rows}
-        return {label: by_name.get(row.name.casefold(), row) for label, row in classes.items()}
+        return _coloured(classes, _by_name(self.rows))
 
     def _on_input(self, _changed: object = None) -> None:
         self.inputs_changed.emit()
 
     def _on_annotation(self, _annotation: object) -> None:
         self.annotation_changed.emit()
+
+
+def _by_name(rows: Iterable[ClassRow]) -> dict[str, ClassRow]:
+    return {row.name.casefold(): row for row in rows}
+
+
+def _coloured(
+    classes: Mapping[int, ClassRow], table: Mapping[str, ClassRow]
+) -> dict[int, ClassRow]:
+    """The classes with the colours of a table, whose rows are found by name."""
+    return {label: table.get(row.name.casefold(), row) for label, row in classes.items()}
+
+
+def _known(seen: SeenLabels) -> SeenLabels:
+    return seen
+
+
+def _labels_of_plane(
+    choice: ImageChoice,
+    annotation: AnnotationLayer | None,
+    predicted: PredictedPlane | None,
+    table: Mapping[str, ClassRow],
+) -> SeenLabels | None:
+    """The annotation of a plane on which something is accepted or painted, or else its prediction.
+
+    Threads may call it.
+    """
+    if annotation is not None:
+        labels, edit_mask = annotated_on(annotation, choice)
+        if edit_mask.any():
+            classes = _coloured(dict(annotation.classes), table)  # after the labels: all are there
+            return SeenLabels("annotation", choice, labels, classes)
+    if predicted is None:
+        return None
+    classes = _coloured(dict(enumerate(predicted.rows, 1)), table)
+    return SeenLabels("prediction", predicted.choice, predicted.labels().astype(np.uint16), classes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from canvas_mouse import drag_over
@@ -78,6 +81,18 @@ def test_linked_objects_keep_their_numbers_and_can_be_undone_saved_and_exported(
     settle(dock, qtbot)
     before = dock.viewer.layers["movie objects"].data.copy()
     assert panel.link_button.text() == "Link through t"
+    planes = [replace(dock.state.on_screen, plane=(time,)) for time in range(5)]
+    tracemalloc.start()
+    read = dock.state.labels_of_planes(planes)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 3 * frame(0).nbytes  # one plane is copied in the window's thread, not all
+    mine = dock.annotation_controller.of(dock.viewer.layers["movie"])
+    mine.rewrite((4, 0, slice(0, 3)), np.full(3, 2, np.uint16))  # painted while a job runs
+    seen = [one().labels for one in read]
+    assert np.array_equal(seen, mine.layer.data)
+    mine.layer.undo()
+    settle(dock, qtbot)
     qtbot.mouseClick(panel.link_button, Qt.MouseButton.LeftButton)
     settle(dock, qtbot)
     said = dock.status_panel.message.text()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
+from napari_cliper.annotation.memory_store import MemoryStore
 from napari_cliper.demo.scenes import make_scene, make_stack
 
 pytestmark = pytest.mark.one_binding
@@ -36,32 +39,50 @@ def choose(dock, text):
     action.trigger()
 
 
-def propagate(dock, qtbot):
+def propagate(dock, qtbot, meanwhile=None):
     choose(dock, ENTRY)
     assert dock.job is not None, dock.status_panel.message.text()
+    if meanwhile is not None:
+        meanwhile()
     qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
     settled(dock, qtbot)
     return dock.status_panel.message.text()
 
 
-def test_from_a_corrected_plane_to_its_neighbours_and_on(stack, qtbot):
+def test_from_a_corrected_plane_to_its_neighbours_and_on(stack, qtbot, monkeypatch):
     dock, viewer = stack, stack.viewer
     choose(dock, ENTRY)
     assert "no hints and no accepted pixels" in dock.status_panel.message.text()
     prediction = viewer.layers["stack prediction"]
 
-    # Painted pixels of this plane and of another one
+    # Painted pixels of this plane, and of another one while the job waits to read it
     label = int(prediction.data[3].max())
     annotation = dock.annotation_controller.begin(viewer.layers["stack"], "stack")
     number = annotation.number_of(dock.shown.rows[label - 1])
     inside = np.argwhere(prediction.data[3] == label)
     row, column = inside[len(inside) // 2]
     annotation.layer.data_setitem((np.array([3]), np.array([row]), np.array([column])), number)
-    annotation.layer.data_setitem((np.array([2]), np.array([1]), np.array([2])), number)
     settled(dock, qtbot)
-    drawn, mask = annotation.layer.data.copy(), annotation.edits.edit_mask.copy()
+    then, read, painted, planes = [], MemoryStore.read, threading.Event(), []
 
-    message = propagate(dock, qtbot)
+    def read_later(store, region):
+        if threading.current_thread() is threading.main_thread():
+            planes.append((region[0].start, region[0].stop))
+        else:
+            assert painted.wait(60)
+        return read(store, region)
+
+    def paint():
+        assert set(planes) == {(3, 4)}  # no other plane was read in the window's thread
+        annotation.layer.data_setitem((np.array([2]), np.array([1]), np.array([2])), number)
+        annotation.follow()
+        then.extend((annotation.layer.data.copy(), annotation.edits.edit_mask.copy()))
+        painted.set()
+
+    with monkeypatch.context() as waiting:
+        waiting.setattr(MemoryStore, "read", read_later)
+        message = propagate(dock, qtbot, paint)
+    drawn, mask = then
     assert message.startswith("Propagated from z 3 to 5 planes. Stopped at z 5: its agreement")
     assert "the limit is 0.50. Correct it and propagate again." in message
     states = dock.image_panel.strip.value().states

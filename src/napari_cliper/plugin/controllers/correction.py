@@ -6,15 +6,15 @@ its thread, from copies that are made here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
-import numpy as np
 from napari.layers import Image, Points
 
-from ...annotation.user_hints import Hints, clicks_on
+from ...annotation.user_hints import Click, Hints, clicks_on
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..job_slot import JobSlot
@@ -23,6 +23,7 @@ from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, labels_shape, map_transforms
 from ..layers.image_view import go_to_pixel
 from ..layers.passing_layers import PassingLayer
+from ..layers.plane_labels import annotated_on
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
 from ..qt.focus import focus_window
@@ -211,19 +212,28 @@ class CorrectionController(Controller):
 
     def drawn_on(self, choice: ImageChoice) -> Drawn:
         """Return copies of the strokes and clicks on a choice, for a thread."""
-        annotation = self._annotation_controller.of(choice.layer)
-        clicks = self.click_controller.of(choice.layer)
-        shape = labels_shape(choice)[-2:]
-        labels, edit_mask = np.zeros(shape, np.uint16), np.zeros(shape, np.uint8)
-        classes = {}
+        (read,) = self.readers_on([choice])
+        return read()
+
+    def readers_on(self, choices: Sequence[ImageChoice]) -> list[Callable[[], Drawn]]:
+        """Return a function for each choice of an image that reads what is drawn on it.
+
+        Threads may call it: the strokes are those of the call, the clicks those of now.
+        """
+        layer = choices[0].layer if choices else None
+        annotation = self._annotation_controller.of(layer)
         if annotation is not None and annotation.fits:
             annotation.follow()
-            place, edits = annotation.place_of(choice), annotation.edits
-            labels, edit_mask = edits.labels[place].copy(), edits.edit_mask[place].copy()
-            classes = dict(annotation.classes)
-        corner = [part.start for part in choice.region] if choice.region else (0, 0)
+        else:
+            annotation = None
+        clicks = None if layer is None else self.click_controller.of(layer)
         points = {} if clicks is None else clicks.clicks()
-        return Drawn(labels, edit_mask, classes, clicks_on(points, choice.plane, corner, shape))
+        found = list[Callable[[], Drawn]]()
+        for one in choices:
+            corner = [part.start for part in one.region] if one.region else (0, 0)
+            here = clicks_on(points, one.plane, corner, labels_shape(one)[-2:])
+            found.append(partial(_drawn, annotation, one, here))
+        return found
 
     # ------------------------------------------------------------------ where to look next
 
@@ -330,3 +340,10 @@ class CorrectionController(Controller):
 
 def _nothing(_affinity: object) -> None:
     """Do nothing: the session keeps the affinity."""
+
+
+def _drawn(annotation: AnnotationLayer | None, choice: ImageChoice, clicks: list[Click]) -> Drawn:
+    """What is drawn on a choice now; threads may call it."""
+    labels, edit_mask = annotated_on(annotation, choice)
+    classes = {} if annotation is None else dict(annotation.classes)
+    return Drawn(labels, edit_mask, classes, clicks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -127,7 +127,7 @@ def plane_sources(
     state: DockState, kept: KeptObjects, planes: Sequence[ImageChoice]
 ) -> list[PlaneSource]:
     """Return what the objects of some planes of the image on the screen are made from."""
-    seen: list[SeenLabels | None] = [None for _ in planes]
+    seen: list[Callable[[], SeenLabels | None] | None] = [None for _ in planes]
     if not kept.saved.origin:
         seen = state.labels_of_planes(planes)
     return [

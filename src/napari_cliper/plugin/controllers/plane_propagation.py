@@ -41,7 +41,7 @@ from .requests import Requests
 if TYPE_CHECKING:
     from ...segmentation import ImageAffinity, Prototypes, ScoredPlane
 
-_Plane = tuple[ImageChoice, Drawn, Request]
+_Plane = tuple[ImageChoice, Callable[[], Drawn], Request]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,9 @@ class _Propagation:
         What the user has drawn on it.
     learning : LearningRequest
         Its image; the labels are filled in later.
-    ways : tuple of lists of (ImageChoice, Drawn, Request)
-        The next planes in each direction, the nearest first.
+    ways : tuple of lists of (ImageChoice, callable, Request)
+        The next planes in each direction, the nearest first. The callable reads what is drawn on
+        the plane in its turn, with what was painted meanwhile.
     request : Request
         Of the corrected plane.
     axis, applied : int
@@ -186,19 +187,21 @@ class PlanePropagation(Controller):
     def _way(self, start: ImageChoice, request: Request, axis: int, step: int) -> Iterator[_Plane]:
         """The next planes in one direction, up to one that belongs to another corrected plane."""
         annotation = self._state.annotations.of(start.layer)
+        masks = annotation.edits.edit_mask if annotation is not None and annotation.fits else None
         known = {one.shown.choice.key: one.shown.outcome for one in self._state.result.kept}
         end = image_shape(start.layer)[axis] if step > 0 else -1
-        first = start.plane[axis] + step
+        first, choices = start.plane[axis] + step, list[ImageChoice]()
         for steps, index in enumerate(range(first, end, step), 1):
             plane = (*start.plane[:axis], index, *start.plane[axis + 1 :])
             choice = replace(start, plane=plane)
             before = known.get(choice.key)
             if before is not None and before.propagated and before.propagated.steps < steps:
-                return
-            drawn = self._corrections.drawn_on(choice)
-            if annotation is not None and drawn.edit_mask.all():
-                return
-            yield choice, drawn, self._requests.of_plane(request, choice)
+                break
+            if masks is not None and masks[plane].all():
+                break
+            choices.append(choice)
+        for choice, read in zip(choices, self._corrections.readers_on(choices), strict=True):
+            yield choice, read, self._requests.of_plane(request, choice)
 
     def _show_done(self, _progress: object = None) -> None:
         """Show the planes that are finished."""
@@ -288,12 +291,12 @@ def _one_way(
     def scored() -> Iterator[ScoredPlane]:
         from ...segmentation import ScoredPlane  # noqa: PLC0415 - torch
 
-        for _, drawn, request in way:
+        for _, read, request in way:
             monitor.check()
             taught = replace(request, prototypes=learned, prototype_weight=weight)
             outcome = session.run(taught, downloads, monitor.should_stop)
             affinity = session.affinity(outcome.embedding, downloads, monitor.should_stop)
-            names = [one.name for one in outcome.scores.classes]
+            names, drawn = [one.name for one in outcome.scores.classes], read()
             own = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
             outcomes.append(outcome)
             yield ScoredPlane(outcome.live, outcome.thresholds, affinity, own.hint_labels)
