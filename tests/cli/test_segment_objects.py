@@ -16,6 +16,7 @@ from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
 from napari_cliper.demo.scenes import make_scene
 
 SEED = HELD_OUT_SEED + 23
+WORDS = ("nucleus", "red blood cell", "fibre", "bubble")  # what the scene has
 
 
 @pytest.fixture
@@ -25,10 +26,12 @@ def scene(tmp_path):
     return found
 
 
-def run(tmp_path, *more):
-    words = ", ".join(one.name for one in all_classes())
+ALL_WORDS = ", ".join(one.name for one in all_classes())
+
+
+def run(tmp_path, *more, words=ALL_WORDS, refiner="pamr"):
     options = ["segment", str(tmp_path / "field.png"), "--labels", words, "--model", "demo"]
-    options += ["--refiner", "pamr", "--device", "cpu", "--output", str(tmp_path / "out")]
+    options += ["--refiner", refiner, "--device", "cpu", "--output", str(tmp_path / "out")]
     return CliRunner().invoke(app, [*options, *map(str, more)])
 
 
@@ -56,7 +59,46 @@ def test_objects_keep_their_numbers_and_get_classes(scene, tmp_path):
         least = table.sort_values("margin", kind="stable")["object"].tolist()[:10]
         assert f"least certain objects: {', '.join(map(str, least))}" in result.stdout
     record = json.loads((tmp_path / "out" / "field.json").read_text())
-    assert record["objects"] == {"file": "cells.tif", "count": len(table)}
+    assert record["objects"] == {"file": "cells.tif", "count": len(table), "named": 0}
+
+
+def test_objects_with_a_class_in_the_file_are_examples_for_the_others(scene, tmp_path):
+    """Four named objects put right what wrong words name; a changed table is read again."""
+    wrong = dict(zip(WORDS, ("fibre", "bubble", "nucleus", "red blood cell"), strict=True))
+    names = [""] + [one.name for one in all_classes()]
+    numbers = np.unique(scene.instances)[1:].tolist()
+    truth = {n: wrong[names[scene.labels[scene.instances == n][0]]] for n in numbers}
+    first = {name: number for number, name in reversed(truth.items())}
+    named = {number: name for name, number in first.items()}
+    tifffile.imwrite(tmp_path / "cells.tif", scene.instances.astype(np.uint16))
+
+    def segmented(rows):
+        lines = ["object;class", *(f"{number};{name}" for number, name in rows.items())]
+        (tmp_path / "cells.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+        words = ", ".join(wrong.values())
+        result = run(tmp_path, "--objects", tmp_path / "cells.tif", words=words, refiner="none")
+        assert result.exit_code == 0, result.output
+        table = pd.read_csv(tmp_path / "out" / "field_objects.csv").set_index("object")
+        assert all(table["class"][n] == name for n, name in rows.items() if name and n in named)
+        others = [n for n in numbers if n not in named]
+        right = float(np.mean([table["class"][n] == truth[n] for n in others]))
+        return right, " ".join(result.stdout.split())
+
+    of_words, said = segmented(dict.fromkeys(numbers, ""))
+    assert of_words < 0.3
+    assert "cells.csv" not in said
+    right, said = segmented(dict.fromkeys(numbers, "") | named | {numbers[-1]: "cell", 99: "fibre"})
+    assert right > 0.8
+    for text in (
+        "cells.csv gives 4 objects a class, which is kept. The others are classified by these",
+        'cells.csv gives 1 object classes that --labels does not have: "cell"',
+        "cells.csv names 1 object without pixels in cells.tif, such as object 99",
+    ):
+        assert text in said
+    record = json.loads((tmp_path / "out" / "field.json").read_text())
+    assert record["objects"]["named"] == 4
+    _, said = segmented({first["fibre"]: "fibre"})
+    assert "It is the same class everywhere" in said
 
 
 def test_wrong_objects_are_named_before_any_work(scene, tmp_path):

@@ -67,7 +67,8 @@ def segment(
         Path | None,
         typer.Option(
             help="Objects of the image, each of which gets the class that wins among its pixels: "
-            "a label image (TIFF, PNG, 16 or 32 bits), COCO, GeoJSON, YOLO or OME-Zarr."
+            "a label image (TIFF, PNG, 16 or 32 bits), COCO, GeoJSON, YOLO or OME-Zarr. Objects "
+            "that have a class there keep it and are examples for the others."
         ),
     ] = None,
     channels: Annotated[

@@ -16,8 +16,9 @@ from ..io.journal import digest_of
 from ..io.ome_zarr_images import files_of
 from ..io.own_files import sha256
 from ..io.prototype_file import prototypes_record
+from ..io.readers.object_files import class_file
 from ..io.writers.tiff import LabelPlanes, create_label_tiff
-from ..objects.classifying import ClassifiedObjects, classify
+from ..objects.classifying import ClassifiedObjects
 from ..segmentation import (
     ClassPrompt,
     ImageEmbedding,
@@ -36,7 +37,7 @@ from ..segmentation import (
 from .image_planes import AS_STORED, ImagePlanes, Reading
 from .image_sources import Source
 from .result_files import TIFF, labels_of, result_suffixes, write_results
-from .segment_objects import open_objects
+from .segment_objects import GivenClasses, open_objects
 from .segment_planes import SegmentedPlanes, segment_planes
 
 _DIFFER = ("seconds",)  # what a record has of one run only
@@ -60,7 +61,8 @@ class SegmentJob:
     prototype_weight : float, optional
         Weight of the prototypes against the words, 0 to 1; see `Segmenter.score`.
     objects : Path, optional
-        File with objects of the image, each of which gets a class (see `objects.classify`).
+        File with objects of the image, each of which gets a class. Those that have one of
+        `classes` keep it, and the others are classified by them too; see `objects.reclassify`.
     masks : Path, optional
         File with masks for a method that uses them, in the same formats.
     reading : Reading
@@ -172,13 +174,17 @@ class ReadImage:
 def image_digest(job: SegmentJob, source: Source) -> str:
     """Return a SHA-256 of the image file or folder, and of the files with its objects and masks.
 
+    A file beside the objects with their classes is included.
+
     Raises
     ------
     FileError
         For a file that cannot be read.
     """
     found = []
-    for path in (source.path, *job.files_of_image.values()):
+    named = None if job.objects is None else class_file(job.objects)
+    beside = () if named is None else (named,)
+    for path in (source.path, *job.files_of_image.values(), *beside):
         try:
             hashes = [sha256(file) for file in files_of(path)]
             found.append(hashes[0] if len(hashes) == 1 else digest_of(*hashes))
@@ -209,7 +215,7 @@ def read_checked(segmenter: Segmenter, job: SegmentJob, source: Source) -> ReadI
             if job.objects is not None:
                 open_objects(job.objects, first.shape)
             if job.masks is not None:
-                masks = open_objects(job.masks, first.shape).numbers
+                masks = open_objects(job.masks, first.shape).objects.numbers
                 first = segmenter.check(
                     planes.image(next(iter(planes))), planes.contrast(), masks=masks
                 )
@@ -329,18 +335,33 @@ def finish(
     path, inputs = source.path, [source.path, *job.files_of_image.values()]
     with naming_memory(path, "segmenting it"):
         found = _labelled(segmenter, job, image, embedding, monitor)
+        given = None
+        if job.objects is not None and found.scores is not None:
+            opened = open_objects(job.objects, found.scores.shape)
+            given = opened.classified(found.scores, embedding, job.thresholds)
         monitor.tell("Writing the files", 0, 1)
         with whole_files(job.output / source.folder, replace=replace, inputs=inputs) as folder:
-            segmented, problem = write_found(folder, job, source, found)
+            segmented, problem = write_found(folder, job, source, found, given)
     if problem is not None:
         raise problem
     return segmented
 
 
 def write_found(
-    folder: Path, job: SegmentJob, source: Source, found: SegmentedPlanes
+    folder: Path,
+    job: SegmentJob,
+    source: Source,
+    found: SegmentedPlanes,
+    given: GivenClasses | None = None,
 ) -> tuple[Segmented, OutOfMemoryError | None]:
     """Write the result files of an image into a folder.
+
+    Parameters
+    ----------
+    folder, job, source
+    found : SegmentedPlanes
+    given : GivenClasses, optional
+        The given objects with their classes.
 
     Returns
     -------
@@ -351,12 +372,15 @@ def write_found(
     scores = found.scores
     assert scores is not None  # noqa: S101 - there is a plane
     record = _record(source, found, job)
-    classified = None
+    classified, notes = (None, ()) if given is None else (given.found, given.notes)
     if job.masks is not None:
         record["masks"] = {**record["masks"], "file": job.masks.name}
-    if job.objects is not None:
-        classified = classify(scores, open_objects(job.objects, scores.shape), job.thresholds)
-        record["objects"] = {"file": job.objects.name, "count": len(classified.objects.ids)}
+    if job.objects is not None and given is not None:
+        record["objects"] = {
+            "file": job.objects.name,
+            "count": len(given.found.objects.ids),
+            "named": len(given.named),
+        }
     if job.prototypes is not None:
         record["prototypes"] = {
             **prototypes_record(job.prototypes),
@@ -369,7 +393,7 @@ def write_found(
         class_scores=tuple(map(float, found.class_scores)),
         counts=tuple(found.counts),
         uncertainty=found.uncertainty,
-        notes=scores.notes,
+        notes=(*scores.notes, *notes),
         objects=classified,
     )
     written = "The labels were written. "

@@ -2,22 +2,111 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..io.readers.object_files import read_objects
+from ..io.readers.object_files import class_file, read_objects
 from ..io.writers.measurements import write_table
 from ..io.writers.tiff import write_object_tiff
 from ..labels.labelled_image import LabelledImage
-from ..objects.classifying import ClassifiedObjects
+from ..objects.classifying import ClassifiedObjects, reclassify
 from ..objects.labelled import with_objects
 from ..objects.object_set import Objects, objects_of
 from ..segmentation import InvalidInputError
+
+if TYPE_CHECKING:
+    from ..segmentation import ImageEmbedding, ScoreMaps, Thresholds
 
 SUFFIXES = ("_objects.tif", "_objects.csv")
 """Endings of the result files of an image with objects."""
 
 
-def open_objects(path: Path, shape: tuple[int, int]) -> Objects:
+@dataclass(frozen=True, eq=False)
+class GivenClasses:
+    """Given objects with their classes.
+
+    Parameters
+    ----------
+    found : ClassifiedObjects
+    named : mapping of int to int
+        Labels of the objects that the file has named, by number.
+    notes : tuple of str
+        What was made of the classes of the file.
+    """
+
+    found: ClassifiedObjects
+    named: Mapping[int, int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GivenObjects:
+    """Objects of a file, and the classes that it gives to some of them.
+
+    Parameters
+    ----------
+    path : Path
+    objects : Objects
+    names : mapping of int to str
+        Classes by number.
+    """
+
+    path: Path
+    objects: Objects
+    names: Mapping[int, str]
+
+    def classified(
+        self, scores: ScoreMaps, embedding: ImageEmbedding, thresholds: Thresholds
+    ) -> GivenClasses:
+        """Give each object a class: the given one, or what scores and named objects say.
+
+        Parameters
+        ----------
+        scores : ScoreMaps
+            Of the image.
+        embedding : ImageEmbedding
+            Of the same image.
+        thresholds : Thresholds
+        """
+        index = {one.name.casefold(): label for label, one in enumerate(scores.classes, 1)}
+        there = {*self.objects.ids.tolist()}
+        known = {n: index.get(name.casefold()) for n, name in self.names.items() if n in there}
+        named = {number: label for number, label in known.items() if label is not None}
+        found = reclassify(scores, embedding, self.objects, named, thresholds)
+        return GivenClasses(found, named, tuple(self._notes(there, named)))
+
+    def _notes(self, there: set[int], named: Mapping[int, int]) -> Iterator[str]:
+        file = (class_file(self.path) or self.path).name
+        missing = self.names.keys() - there
+        if missing:
+            yield (
+                f"{file} names {_counted(missing)} without pixels in {self.path.name}, such as "
+                f"object {min(missing)}. This has no effect."
+            )
+        others = [number for number in self.names if number in there and number not in named]
+        if others:
+            unknown = ", ".join(f'"{name}"' for name in sorted({self.names[n] for n in others}))
+            yield (
+                f"{file} gives {_counted(others)} classes that --labels does not have: {unknown}. "
+                "They are replaced."
+            )
+        if named:
+            learns = len(set(named.values())) > 1
+            yield f"{file} gives {_counted(named)} a class, which is kept. " + (
+                "The others are classified by these and by the words."
+                if learns
+                else "It is the same class everywhere, so the others are classified by the words "
+                "alone. Name objects of two classes to classify the others by them."
+            )
+
+
+def _counted(objects: Collection[int]) -> str:
+    return f"{len(objects):,} objects" if len(objects) > 1 else "1 object"
+
+
+def open_objects(path: Path, shape: tuple[int, int]) -> GivenObjects:
     """Read the objects of an image of the given shape.
 
     Parameters
@@ -46,7 +135,7 @@ def open_objects(path: Path, shape: tuple[int, int]) -> Objects:
         )
     if not numbers.any():
         raise InvalidInputError(f"There is no object in {path}: all its pixels are 0.")
-    return objects_of(numbers)
+    return GivenObjects(path, objects_of(numbers), found.classes)
 
 
 def write_objects(folder: Path, image: LabelledImage, found: ClassifiedObjects) -> None:

@@ -33,6 +33,9 @@ from .coco import open_coco
 from .coco_masks import pixels_of, runs_of
 from .label_files import check_numbers
 
+LABEL_IMAGES = (".tif", ".tiff", ".png")
+"""Endings of label images."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImportedObjects:
@@ -101,7 +104,7 @@ def read_objects(
     """
     path = Path(path)
     name = path.name.lower()
-    if name.endswith((".tif", ".tiff", ".png")):
+    if name.endswith(LABEL_IMAGES):
         return _of_label_image(path)
     if name.endswith(".zarr"):
         return _of_zarr(path)
@@ -177,20 +180,39 @@ def is_objects(path: Path) -> bool:
     FileError
         For a damaged table.
     """
-    return path.suffix.lower() in (".tif", ".tiff", ".png") and _table(path) is not None
+    return path.suffix.lower() in LABEL_IMAGES and _table(path) is not None
+
+
+def class_file(path: Path) -> Path | None:
+    """Return the file beside objects that names their classes: a table, or the names of YOLO.
+
+    None if there is none, or if the file with the objects has the classes itself.
+    """
+    ending = path.suffix.lower()
+    if ending in LABEL_IMAGES:
+        places = [path.with_suffix(".csv")]
+    elif ending == ".txt":
+        places = [folder / "data.yaml" for folder in path.parents[:3]]
+    else:
+        places = []
+    return next((place for place in places if place.is_file()), None)
 
 
 def _table(image: Path) -> tuple[dict[int, str], dict[str, int]] | None:
     """The class of each object, and the label of each class; None without a table of ours."""
-    path = image.with_suffix(".csv")
-    if not path.is_file():
+    path = class_file(image)
+    if path is None:
         return None
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            head = file.readline()
+            file.seek(0)
+            # Spreadsheets write semicolons where the comma is the decimal sign.
+            delimiter = ";" if ";" in head and "," not in head else ","
+            rows = list(csv.DictReader(file, delimiter=delimiter))
         if not rows or not {"object", "class"} <= rows[0].keys():
             return None  # another table
-        found = {int(row["object"]): row["class"].removeprefix("'") for row in rows}
+        found = {int(row["object"]): row["class"].strip().removeprefix("'") for row in rows}
         labels = {found[int(row["object"])]: int(row.get("label") or 0) for row in rows}
     except OSError as error:
         raise cannot("read", path, error) from error
@@ -344,13 +366,12 @@ def _of_yolo(path: Path, shape: tuple[int, int]) -> ImportedObjects:
 
 
 def _yolo_names(path: Path) -> Mapping[int, str]:
-    for folder in path.parents[:3]:
-        if (folder / "data.yaml").is_file():
-            record = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))
-            names = record["names"]
-            pairs = names.items() if isinstance(names, dict) else enumerate(names)
-            return {int(index): str(name) for index, name in pairs}
-    return {}
+    file = class_file(path)
+    if file is None:
+        return {}
+    names = yaml.safe_load(file.read_text(encoding="utf-8"))["names"]
+    pairs = names.items() if isinstance(names, dict) else enumerate(names)
+    return {int(index): str(name) for index, name in pairs}
 
 
 def _outline(line: str, names: Mapping[int, str], shape: tuple[int, int]) -> _Drawn:
