@@ -1,4 +1,4 @@
-"""Convert annotations to labelled images for the exporters."""
+"""Convert annotations to labelled images for the exporters: large ones piece by piece."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..io.export import check_memory
 from ..io.lazy_images import Reader
 from ..labels.axes import UNKNOWN
 from ..labels.labelled_image import LabelledImage
+from ..labels.pieces import Pieces
 from ..labels.units import in_one_unit
 from ..objects.labelled import with_objects
 from ..segmentation import InvalidInputError
 from .edit_mask import OPEN, AnnotationState
+from .label_store import LabelStore
 from .project.project import Project
 from .saved_objects import OBJECTS, objects_of_state
+from .stored_state import StoredState
 
 
 def labelled_of(
@@ -48,29 +53,73 @@ def labelled_of(
     -------
     LabelledImage
         With uint8 labels if they are below 256, otherwise uint16. Open pixels are ignored. Formats
-        of objects get the objects that are saved with the annotation, if there are any.
+        of objects get the objects that are saved with the annotation, if there are any. If labels
+        are on disk, labels, ignored pixels and image are `Pieces`.
     """
     given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
     axes = str(given.get("axes", ""))
-    labels = state.labels  # read once: they may be on disk
-    if (not axes or UNKNOWN in axes) and len(image_axes) == labels.ndim:
+    if (not axes or UNKNOWN in axes) and len(image_axes) == len(state.shape):
         axes = image_axes
-    fits = int(labels.max(initial=0)) < 256
     labelled = LabelledImage(
         name,
-        labels.astype(np.uint8 if fits else np.uint16),
-        state.classes,
-        image=image,
+        classes=state.classes,
         image_file=image_file,
         pixel_size=tuple(map(float, given.get("pixel_size", ()))),
         units=tuple(map(str, given.get("units", ()))),
         axes=axes,
-        ignored=state.edit_mask == OPEN,
         record={key: value for key, value in state.record.items() if key != OBJECTS},
+        **_arrays(state, image),
     )
     if OBJECTS not in state.record:
         return labelled
-    return replace(labelled, separate=cache(partial(with_saved_objects, labelled, state)))
+    return replace(labelled, separate=cache(partial(_separate, labelled, state)))
+
+
+def _arrays(state: AnnotationState, image: Any) -> dict[str, Any]:
+    store = _store_on_disk(state)
+    if store is not None:
+        return _in_pieces(store, image)
+    labels = state.labels
+    fits = int(labels.max(initial=0)) < 256
+    return {
+        "labels": labels.astype(np.uint8 if fits else np.uint16),
+        "ignored": state.edit_mask == OPEN,
+        "image": image,
+    }
+
+
+def _store_on_disk(state: AnnotationState) -> LabelStore | None:
+    return state.store if isinstance(state, StoredState) and not state.store.in_memory else None
+
+
+def _in_pieces(store: LabelStore, image: Any) -> dict[str, Any]:
+    fits = max(store.counts().labels, default=0) < 256
+    dtype = np.uint8 if fits else np.uint16
+    return {
+        "labels": Pieces(partial(_labels_part, store), store.shape, dtype),
+        "ignored": Pieces(partial(_open_part, store), store.shape, bool),
+        "image": None if image is None
+        else Pieces(partial(_pixels, image), tuple(image.shape), image.dtype),
+    }  # fmt: skip
+
+
+def _labels_part(store: LabelStore, rows: slice, columns: slice) -> NDArray[np.uint16]:
+    return store.read_labels((rows, columns))
+
+
+def _open_part(store: LabelStore, rows: slice, columns: slice) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = store.read_edit_mask((rows, columns)) == OPEN
+    return found
+
+
+def _pixels(image: Any, rows: slice, columns: slice) -> NDArray[Any]:
+    return np.asarray(image[rows, columns])
+
+
+def _separate(labelled: LabelledImage, state: AnnotationState) -> LabelledImage:
+    if _store_on_disk(state) is not None:
+        check_memory(state.shape, ())
+    return with_saved_objects(labelled.loaded(), state)
 
 
 def with_saved_objects(image: LabelledImage, state: AnnotationState) -> LabelledImage:

@@ -67,8 +67,7 @@ class StoredState(AnnotationState):
             raise InvalidInputError(
                 f"All labels of this image of {sides} px need {needed / 1e9:.1f} GB of "
                 f"memory at once, and {free / 1e9:.1f} GB are free. Close other programs, or "
-                "open this image in napari and export it alone as OME-Zarr, which is written "
-                "piece by piece."
+                "export the annotation as OME-Zarr or OME-TIFF, which are written piece by piece."
             )
         return tuple(slice(0, side) for side in self.shape)
 

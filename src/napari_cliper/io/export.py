@@ -107,7 +107,7 @@ def check_memory(shape: Sequence[int], formats: Sequence[str]) -> None:
     shape : sequence of int
         That of the labels.
     formats : sequence of str
-        Keys of `FORMATS`. If all are written piece by piece, it is for the objects of the image.
+        Keys of `FORMATS`. Without any, it is for the objects of the image.
 
     Raises
     ------
@@ -118,11 +118,11 @@ def check_memory(shape: Sequence[int], formats: Sequence[str]) -> None:
     if needed <= free:
         return
     whole = [FORMATS[name].title for name in formats if not FORMATS[name].pieces]
-    able = [one.title for one in FORMATS.values() if one.pieces]
+    able = [one.title for one in FORMATS.values() if one.pieces and (formats or not one.objects)]
     raise InvalidInputError(
         f"{', '.join(whole) or 'Objects'} of an image of {' x '.join(map(str, shape))} px need "
         f"about {needed / 1e9:.0f} GB of memory, but only {free / 1e9:.1f} GB are free. "
-        f"{', '.join(able)} are written piece by piece: export only these."
+        f"Only {', '.join(able)} can be written piece by piece, in less memory: choose no other."
     )
 
 

@@ -53,8 +53,7 @@ class Categories:
 
 def used_labels(image: LabelledImage) -> list[int]:
     """Return the labels that occur, sorted; without background and ignored pixels."""
-    labels = image.labels if image.ignored is None else image.labels[~image.ignored]
-    return [label for label in labels_in(labels) if label]
+    return [label for label in labels_in(image.labels, image.ignored) if label]
 
 
 def categories_of(

@@ -31,7 +31,7 @@ class LabelledImage:
         Name of the exported files, without a suffix.
     labels : (..., Y, X) uint8 or uint16 array
         0 is background; labels without a class may occur. For formats that are written piece by
-        piece (`io.formats.Format.pieces`), labels and image may be `pieces.Pieces`.
+        piece (`io.formats.Format.pieces`), labels, image and ignored pixels may be `pieces.Pieces`.
     classes : mapping of int to ClassRow
         Classes by label, from 1 on; gaps are allowed.
     image : (..., Y, X) or (..., Y, X, C) array, optional
@@ -129,8 +129,13 @@ class LabelledImage:
         return self if self.separate is None else replace(self.separate(), name=self.name)
 
     def loaded(self) -> LabelledImage:
-        """Return the image with labels and pixels in memory, instead of `pieces.Pieces`."""
-        return replace(self, labels=loaded(self.labels), image=loaded(self.image))
+        """Return the image with all arrays in memory, instead of `pieces.Pieces`."""
+        return replace(
+            self,
+            labels=loaded(self.labels),
+            image=loaded(self.image),
+            ignored=loaded(self.ignored),
+        )
 
     def planes(self) -> Iterator[LabelledImage]:
         """Iterate over the (Y, X) planes; their names end with the plane's indices."""

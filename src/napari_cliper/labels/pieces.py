@@ -67,14 +67,21 @@ def loaded(array: Any) -> Any:
     return array.piece(slice(0, height), slice(0, width))
 
 
-def labels_in(array: NDArray[Any] | Pieces) -> list[int]:
-    """Return the values that occur in uint8 or uint16 labels, sorted."""
+def labels_in(array: NDArray[Any] | Pieces, ignored: Any = None) -> list[int]:
+    """Return the values that occur in uint8 or uint16 labels, sorted; without ignored pixels.
+
+    Parameters
+    ----------
+    array : uint8 or uint16 array, or Pieces
+    ignored : bool array of the same shape, or Pieces, optional
+        Both are numpy arrays, or both are `Pieces`.
+    """
     seen = np.zeros(1 << 16, bool)
     if isinstance(array, Pieces):
-        for *_, piece in pieces_of(array):
-            seen[piece] = True
+        for rows, columns, piece in pieces_of(array):
+            seen[piece if ignored is None else piece[~ignored.piece(rows, columns)]] = True
     else:
-        seen[array] = True
+        seen[array if ignored is None else array[~ignored]] = True
     found: list[int] = np.flatnonzero(seen).tolist()
     return found
 

@@ -24,7 +24,7 @@ def test_the_user_is_asked_once_and_the_answer_stays_with_layer_annotation_and_e
     assert stack.axis_labels[:2] == ("t", "z")
     assert mine.layer.axis_labels == stack.axis_labels
     assert mine.state().record["geometry"]["axes"] == "TZQYX"
-    assert mine.gathered(["tiff"])().axes == "TZQYX"
+    assert mine.gathered()().axes == "TZQYX"
 
     other = dock.viewer.add_image(np.zeros((4, 40, 40)), name="other")
     assert not panel.isHidden()

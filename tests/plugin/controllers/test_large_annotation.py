@@ -206,7 +206,7 @@ def test_nothing_is_lost_by_closing_and_all_is_exported(slide, qtbot, tmp_path):
     assert len(list(zarr.rglob("c/0/*/*"))) == 2
     expected = annotation.state().labels
     for name, formats in (("pieces", ("ome-zarr", "ome-tiff")), ("whole", ("tiff",))):
-        image = annotation.gathered(formats)()
+        image = annotation.gathered()()
         made = export_images(tmp_path / name, [image], formats)
         assert len(made) == len(formats)
     found = read_labels(tmp_path / "whole" / "slide.tif")

@@ -220,7 +220,7 @@ def test_edits_are_saved_with_the_annotation_and_follow_a_renamed_class(page, qt
     (project,) = dock.autosave.projects
     state = project.peek(project.images[0].name)
     image = dock.viewer.layers["scene"]
-    exported = dock.annotation_controller.of(image).gathered(["tiff"])().with_separate()
+    exported = dock.annotation_controller.of(image).gathered()().with_separate()
     layer = dock.viewer.layers["scene objects"]
     saved_layer = labelled_of_layer(*layer.as_layer_data_tuple()[:2], "layer")
     for one in (exported, saved_layer):

@@ -104,7 +104,7 @@ class Exchange(Controller):
         gather, inputs = project.gather, list(project.files)
         if annotation is not None:
             if not request.every_image:
-                gather = partial(_one, annotation.gathered(request.formats))
+                gather = partial(_one, annotation.gathered())
             if annotation.image.source.path is not None:
                 inputs.append(Path(annotation.image.source.path))
         self._slot.start(

@@ -478,10 +478,9 @@ class AnnotationLayer(QObject):
     def _objects_record(self) -> dict[str, Any]:
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
 
-    def gathered(self, formats: Sequence[str]) -> Callable[[], LabelledImage]:
+    def gathered(self) -> Callable[[], LabelledImage]:
         """A function that returns the input of an export from `state`; call it in a thread."""
-        choice = ImageChoice(self.image, self.name)
-        return partial(labelled_with, self.state(), choice, tuple(formats))
+        return partial(labelled_with, self.state(), ImageChoice(self.image, self.name))
 
     def state(self) -> AnnotationState:
         """The annotation, for a thread or a file: a copy; that of a stack goes on changing."""
