@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,17 @@ import platformdirs
 import pytest
 import torch
 from safetensors.torch import save_file
+from threadpoolctl import threadpool_limits
 
 HERE = Path(__file__).parent
 
 pytest_plugins = ["loopback_hub"]
 
-torch.set_num_threads(1)  # the networks are tiny: threads would only wait for each other
+# Arrays and networks are tiny, and as many tests as cores run beside each other: threads of one
+# operation would only wait for each other, with the cores busy.
+torch.set_num_threads(1)
+threadpool_limits(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # of libraries loaded later and of child processes
 
 TINY_CLIP = {
     "embed_dim": 32,

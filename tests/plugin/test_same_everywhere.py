@@ -7,7 +7,6 @@ the word vectors that the first has kept.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -125,8 +124,6 @@ def commands(files, tmp_path_factory):
             [sys.executable, "-m", "napari_cliper", "segment", *paths, *arguments],
             check=True,
             capture_output=True,
-            # As many threads as here: the order of a sum is theirs.
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
     return folders
 
