@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .edit_mask import OPEN, Labels
+from .packed import Packed
 
 CHUNK = 512
 """Rows and columns of a chunk."""
@@ -52,7 +53,7 @@ class Chunk:
     """Labels and edit mask of a chunk; never changed once it is made.
 
     Of all chunks, the `UNPACKED` that were used last have their pixels in memory as they are. Those
-    of the others are compressed.
+    of the others are compressed, in memory or in a temporary file (`packed`).
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ class Chunk:
         self.small: Labels = pixels[0, ::OVERVIEW, ::OVERVIEW].copy()
         """The label of every eighth pixel."""
         self.shape = pixels.shape
-        self._packed = b""
+        self._packed: Packed | None = None
         self._counts: ChunkCounts | None = None
         self._pixels: NDArray[np.uint16] | None = pixels
         _use(self)
@@ -75,8 +76,9 @@ class Chunk:
         """Labels and edit mask, (2, y, x) uint16; read-only."""
         pixels = self._pixels
         if pixels is None:
-            packed = zlib.decompress(self._packed)
-            pixels = self._pixels = np.frombuffer(packed, np.uint16).reshape(self.shape)
+            assert self._packed is not None  # noqa: S101 - see `put_away`
+            unpacked = zlib.decompress(self._packed.read())
+            pixels = self._pixels = np.frombuffer(unpacked, np.uint16).reshape(self.shape)
         _use(self)
         return pixels
 
@@ -90,18 +92,48 @@ class Chunk:
     @property
     def nbytes(self) -> int:
         """Bytes of the compressed pixels."""
-        self._pack()
-        return len(self._packed)
+        return self._pack().nbytes
 
-    def _pack(self) -> None:
-        pixels = self._pixels
-        if not self._packed and pixels is not None:
-            self._packed = zlib.compress(pixels.tobytes(), 1)
+    def _pack(self) -> Packed:
+        packed, pixels = self._packed, self._pixels
+        if packed is None:
+            assert pixels is not None  # noqa: S101 - one of both is there
+            packed = self._packed = Packed(zlib.compress(pixels.tobytes(), 1))
+        return packed
 
     def put_away(self) -> None:
         """Keep the pixels compressed only."""
         self._pack()
         self._pixels = None
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkChange:
+    """A change of a chunk.
+
+    Parameters
+    ----------
+    index : tuple of int
+    old, new : Chunk or None
+        Before and after; None if it is empty.
+    region : tuple of slices
+        The rows and columns of the image within which pixels have changed.
+    """
+
+    index: Index
+    old: Chunk | None
+    new: Chunk | None
+    region: Part
+
+    @property
+    def reverse(self) -> ChunkChange:
+        """The change that undoes this one."""
+        return ChunkChange(self.index, self.new, self.old, self.region)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both in memory; compresses them."""
+        return sum(one.nbytes for one in (self.old, self.new) if one is not None)
 
 
 _USED: OrderedDict[Chunk, None] = OrderedDict()

@@ -10,8 +10,9 @@ import numpy as np
 
 from ..labels.label_class import ClassRow
 from ..segmentation import Monitor, Thresholds
+from .chunks import ChunkChange
 from .edit_mask import OPEN, AnnotationState, Labels
-from .label_store import ChunkChange, LabelStore
+from .label_store import LabelStore
 from .saved_objects import OBJECTS, objects_in
 from .stored_state import StoredState
 from .user_hints import CLICKS, Clicks, clicks_in

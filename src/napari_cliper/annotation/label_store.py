@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
@@ -24,6 +23,7 @@ from .chunk_files import chunks_in, create_array, open_array, read_chunk
 from .chunks import (
     OVERVIEW,
     Chunk,
+    ChunkChange,
     ChunkCounts,
     Index,
     Part,
@@ -31,35 +31,6 @@ from .chunks import (
     region_of_chunk,
 )
 from .edit_mask import OPEN, EditMask, Labels
-
-
-@dataclass(frozen=True, eq=False)
-class ChunkChange:
-    """A change of a chunk.
-
-    Parameters
-    ----------
-    index : tuple of int
-    old, new : Chunk or None
-        Before and after; None if it is empty.
-    region : tuple of slices
-        The rows and columns of the image within which pixels have changed.
-    """
-
-    index: Index
-    old: Chunk | None
-    new: Chunk | None
-    region: Part
-
-    @property
-    def reverse(self) -> ChunkChange:
-        """The change that undoes this one."""
-        return ChunkChange(self.index, self.new, self.old, self.region)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of both in memory; compresses them."""
-        return sum(one.nbytes for one in (self.old, self.new) if one is not None)
 
 
 class LabelStore:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from ..io.files import FileError
 from ..segmentation import InvalidInputError
 from .chunk_files import chunks_in, open_array, read_chunk
-from .chunks import ChunkCounts, Index, Part, chunks_of, counts_in, region_of_chunk
+from .chunks import ChunkChange, ChunkCounts, Index, Part, chunks_of, counts_in, region_of_chunk
 from .edit_mask import CLEANED, OPEN, EditMask, Labels
-from .label_store import ChunkChange, LabelStore
+from .label_store import LabelStore
 
 
 class MemoryStore(LabelStore):

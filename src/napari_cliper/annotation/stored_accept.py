@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import Monitor
-from .chunks import Index, Part, Region, pieces_by_chunk, region_of_chunk
+from .chunks import ChunkChange, Index, Part, Region, pieces_by_chunk, region_of_chunk
 from .edit_mask import protected
-from .label_store import ChunkChange, LabelStore
+from .label_store import LabelStore
 from .merge import Rule, accept, region_around
 
 FEW = 16

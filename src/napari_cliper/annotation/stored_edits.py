@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .chunks import ChunkChange, Part, Region
 from .chunks import Index as ChunkIndex
-from .chunks import Part, Region
 from .class_change import Relabelled
 from .edit_history import Box, Index, UndoSteps, union
 from .edit_mask import PAINTED, EditMask, Labels
-from .label_store import ChunkChange, LabelStore
+from .label_store import LabelStore
 
 HISTORY_BYTES = 512_000_000
 """Memory of the undo steps; the oldest are dropped beyond it."""
