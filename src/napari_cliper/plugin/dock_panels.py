@@ -61,20 +61,14 @@ class DockPanels(ClosingWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        foot = QWidget()
-        column = QVBoxLayout(foot)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.project_panel.line)
-        column.addWidget(self.status_panel)
-        self.frame = frame = Frame(self.image_panel, foot)
+        self.frame = frame = Frame(self.image_panel, self.status_panel)
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.image_panel.strip)
-        frame.add_notice(self.offers_panel)
-        frame.add_notice(self.axes_panel)
-        frame.add_notice(self.image_panel.offer, only="find")
+        frame.add_above(first_of(self.offers_panel, self.axes_panel))
+        frame.add_below(self.project_panel.line)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (
+                self.image_panel.offer,
                 self.classes_panel,
                 self.run_panel,
                 self.tiles_panel,

@@ -23,7 +23,6 @@ from qtpy.QtWidgets import (
 
 from . import ui_text
 from .qt.accordion import Accordion
-from .qt.first_of import FirstOf
 from .qt.focus import focus_first, focus_window
 from .qt.tones import set_tone
 
@@ -140,17 +139,14 @@ class Frame(QWidget):
         column.setContentsMargins(6, 4, 6, 4)
         column.setSpacing(4)
         column.addWidget(head)
-        self._above = QWidget()
-        self._notices = FirstOf()
-        self._above_column = QVBoxLayout(self._above)
-        self._above_column.setContentsMargins(0, 0, 0, 0)
-        self._above_column.setSpacing(4)
-        self._above_column.addWidget(self._notices)
+        self._above, self._above_column = _column(4)
+        self._below, self._below_column = _column(2)
         column.addWidget(self._above)
         column.addWidget(self.tabs)
         column.addWidget(self._stack, 1)
+        column.addWidget(self._below)
         column.addWidget(foot)
-        for fixed in (head, foot):
+        for fixed in (head, self._below, foot):
             fixed.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         # napari would put empty space below a widget that does not expand.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -174,16 +170,11 @@ class Frame(QWidget):
 
     def add_above(self, panel: QWidget) -> None:
         """Add a panel between the head and the tabs, visible on every page but the settings."""
-        self._above_column.insertWidget(self._above_column.count() - 1, panel)
+        self._above_column.addWidget(panel)
 
-    def add_notice(self, panel: QWidget, only: PageName | None = None) -> None:
-        """Add a notice below the panels of `add_above`, perhaps for one page only.
-
-        Only the first that is not hidden is shown, so that pages keep their height.
-        """
-        self._notices.add(panel)
-        if only is not None:
-            self.page_changed.connect(lambda page: self._notices.set_away(panel, away=page != only))
+    def add_below(self, panel: QWidget) -> None:
+        """Add a panel between the pages and the foot, visible on every page but the settings."""
+        self._below_column.addWidget(panel)
 
     @property
     def page(self) -> PageName:
@@ -240,6 +231,16 @@ class Frame(QWidget):
 
     def _show(self, page: PageName) -> None:
         if page != self.page:
-            self._above.setVisible(page in STEPS)
+            for panels in (self._above, self._below):
+                panels.setVisible(page in STEPS)
             self._stack.setCurrentIndex(list(self._pages).index(page))
             self.page_changed.emit(page)
+
+
+def _column(spacing: int) -> tuple[QWidget, QVBoxLayout]:
+    """Return an empty column of panels, and its layout."""
+    panels = QWidget()
+    column = QVBoxLayout(panels)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(spacing)
+    return panels, column

@@ -47,7 +47,6 @@ class NextStep(Controller):
         self._engine = engine
         self._thresholds = thresholds
         self._free: int | None = None
-        self._said_empty = False  # the foot says that nothing is found
         self._busy = self._loading = self._cramped = False
         thresholds.more.toggled.connect(self.set_cramped)
         state.inputs_changed.connect(self.update)
@@ -70,7 +69,7 @@ class NextStep(Controller):
         self.update()
 
     def set_cramped(self, cramped: bool) -> None:
-        """Leave it to the foot of the dock that nothing was found, while *More* is open."""
+        """Say in one line that nothing was found, while *More* is open."""
         self._cramped = cramped
         self.update()
 
@@ -87,13 +86,8 @@ class NextStep(Controller):
     def _on_prediction(self) -> None:
         self.update()
         find = self._panels[0]
-        empty = self._cramped and bool(self._state.result.why_empty())
         if find.isVisibleTo(find.parentWidget()):
             self._state.explained.emit()
-        elif empty or self._said_empty:
-            text = ui_text.NOTHING_FOUND_LOWER if empty else ui_text.THRESHOLD_MOVED
-            self.message.emit(text, False)
-        self._said_empty = empty
 
     # ------------------------------------------------------------------ what the buttons do
 
@@ -245,15 +239,17 @@ class NextStep(Controller):
         return State(text, tuple(buttons))
 
     def _nothing_found(self) -> State | None:
-        if self._cramped or not self._state.result.why_empty():
-            return None  # with little room, the foot says it
+        if not self._state.result.why_empty():
+            return None
         text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
-        return State(text, self._ways_out(), "warning")
+        in_short = ui_text.NOTHING_FOUND_SHORT if self._cramped else ""
+        return State(text, self._ways_out(), "warning", in_short)
 
     def _nothing_to_correct(self) -> State | None:
         if not self._state.result.why_empty():
             return None
-        return State(ui_text.NOTHING_FOUND, self._ways_out(), "warning")
+        text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
+        return State(text, self._ways_out(), "warning", ui_text.NOTHING_FOUND_SHORT)
 
     def _ways_out(self) -> tuple[StateButton, ...]:
         """The buttons where nothing was found."""

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
 from .. import ui_text
-from ..qt.tones import set_tone
+from ..qt.tones import IN_A_LINE, set_tone
 
 
 class AxesPanel(QWidget):
@@ -31,7 +31,7 @@ class AxesPanel(QWidget):
         kinds = {**ui_text.AXIS_KINDS, "": ui_text.AXIS_UNNAMED}
         self.buttons = {letter: QPushButton(text) for letter, text in kinds.items()}
         for letter, button in self.buttons.items():
-            button.setStyleSheet("padding: 2px 4px;")
+            button.setStyleSheet(IN_A_LINE)
             button.setAutoDefault(False)
             button.clicked.connect(partial(self._on_clicked, letter))
             row.addWidget(button)

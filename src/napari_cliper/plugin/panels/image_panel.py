@@ -14,10 +14,12 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from ...segmentation import InvalidInputError, Reduction
@@ -42,8 +44,8 @@ from ..layers.image_words import in_words, title_of
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
 from ..qt.popup import PopupButton
-from ..qt.tones import set_tone
-from ..qt.wrapping_label import label_of, wrapping
+from ..qt.tones import IN_A_LINE, set_tone
+from ..qt.wrapping_label import label_of
 from .context_line import ContextLine
 from .plane_strip import PlaneStrip
 
@@ -100,7 +102,8 @@ class ImagePanel(QWidget):
         """The planes of a stack, for a place of its own."""
         self._model = ""
         self._smallest = ""  # the smallest objects that are found, in words
-        self.warning = wrapping()
+        self.warning = QElidingLabel()
+        self.warning.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         set_tone(self.warning, "warning")
         self.tiles_button = QPushButton(ui_text.USE_TILES)
         self.tiles_button.setToolTip(ui_text.RUN_WITH_TILES_TIP)
@@ -223,15 +226,14 @@ class ImagePanel(QWidget):
         row.addWidget(self.region_button)
         column.addLayout(row)
         column.addWidget(self.context)
-        offer = QVBoxLayout(self.offer)
+        offer = QHBoxLayout(self.offer)
         offer.setContentsMargins(0, 0, 0, 0)
-        offer.setSpacing(2)
-        offer.addWidget(self.warning)
-        buttons = QHBoxLayout()
+        offer.setSpacing(4)
+        offer.addWidget(self.warning, 1)
         for button in (self.tiles_button, self.visible_button):
             button.setAutoDefault(False)
-            buttons.addWidget(button)
-        offer.addLayout(buttons)
+            button.setStyleSheet(IN_A_LINE)
+            offer.addWidget(button)
         self.tiles_button.clicked.connect(self.tiles_wanted)
         self.visible_button.clicked.connect(self.visible_wanted)
         self.images.setAccessibleName(ui_text.IMAGE_NAME)
@@ -270,8 +272,10 @@ class ImagePanel(QWidget):
         self._smallest = "" if reduced is None else ui_text.smallest_object(reduced.smallest)
         warn = reduced is not None and reduced.notable and offer
         if reduced is not None and warn:
-            self.warning.setText(ui_text.objects_lost(reduced.smallest))
-            self.warning.setToolTip(ui_text.reduced(reduced.factor))
+            self.warning.setText(ui_text.objects_lost_short(reduced.smallest))
+            self.warning.setToolTip(
+                f"{ui_text.objects_lost(reduced.smallest)} {ui_text.reduced(reduced.factor)}"
+            )
         self.offer.setVisible(warn)
         self._show_summary(*self._look())
 
@@ -399,7 +403,8 @@ class ImagePanel(QWidget):
         self._tell()
 
     def _on_region(self, index: int) -> None:
-        self._chosen_region = self._regions[index]
+        if index < len(self._regions):  # not the disabled entry about rectangles
+            self._chosen_region = self._regions[index]
         self._fill_regions()
         self._tell()
 

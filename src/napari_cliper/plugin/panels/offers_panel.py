@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
 from .. import ui_text
-from ..qt.tones import set_tone
+from ..qt.tones import IN_A_LINE, set_tone
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class OffersPanel(QWidget):
         row.setSpacing(4)
         row.addWidget(self.text, 1)
         for button in (self.accept_button, self.discard_button):
-            button.setStyleSheet("padding: 2px 4px;")
+            button.setStyleSheet(IN_A_LINE)
             row.addWidget(button)
         self.accept_button.clicked.connect(self._on_accept)
         self.discard_button.clicked.connect(self._on_discard)

@@ -28,6 +28,7 @@ from .state_panel import StateButton
 MessageTone = Literal["", "warning", "error"]
 _BAR_STEPS = 1000
 _LINES = 3  # of the message, without scrolling
+_GAP = 2  # pixels between the rows
 
 
 class StatusPanel(QWidget):
@@ -46,7 +47,7 @@ class StatusPanel(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
         policy = self.bar.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)  # nothing moves when a job starts
+        policy.setRetainSizeWhenHidden(True)
         self.bar.setSizePolicy(policy)
         self.stage = QElidingLabel()
         self.message = wrapping()
@@ -61,18 +62,20 @@ class StatusPanel(QWidget):
         self.lines.setWidgetResizable(True)
         self.lines.setFrameShape(QFrame.Shape.NoFrame)
         self.lines.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._fit_lines()
 
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
+        grid.setVerticalSpacing(_GAP)
+        grid.setRowStretch(2, 1)
         grid.addWidget(self.bar, 0, 0, 1, 2)
         grid.addWidget(self.stage, 1, 0)
         grid.addWidget(self.lines, 2, 0)
         grid.addWidget(self.cancel_button, 1, 1, 2, 1, Qt.AlignmentFlag.AlignTop)
-        self._buttons = QVBoxLayout()
-        self._buttons.setSpacing(2)
-        grid.addLayout(self._buttons, 2, 1, Qt.AlignmentFlag.AlignTop)
+        self._beside = QWidget()  # hidden while Cancel is there
+        self._buttons = QVBoxLayout(self._beside)
+        self._buttons.setContentsMargins(0, 0, 0, 0)
+        self._buttons.setSpacing(_GAP)
+        grid.addWidget(self._beside, 2, 1, Qt.AlignmentFlag.AlignTop)
         self.buttons: list[QPushButton] = []
         grid.setColumnStretch(0, 1)
 
@@ -112,25 +115,32 @@ class StatusPanel(QWidget):
 
     def end_quietly(self, message: str) -> None:
         """End the job, and show its message unless another one was shown while it ran."""
-        shown, tone = self.message.text(), self.message.property("tone")
-        self.end(shown or message, tone=tone if shown else "")
+        if not self.message.text():
+            self.show_message(message)
+        self._stop()
 
     def end(
         self, message: str, *, tone: MessageTone = "", buttons: Sequence[StateButton] = ()
     ) -> None:
         """End the job, and show its message with buttons for what to do next."""
+        self.show_message(message, tone=tone, buttons=buttons)
+        self._stop()
+
+    def _stop(self) -> None:
         self.running = False
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.reset()
         self.stage.setText("")
         self._stage_started = ("", 0.0)
-        self.show_message(message, tone=tone, buttons=buttons)
         self._update()
 
     def show_message(
         self, message: str, *, tone: MessageTone = "", buttons: Sequence[StateButton] = ()
     ) -> None:
-        """Show lines that stay until the next ones, with buttons beside them."""
+        """Show lines that stay until the next ones, with buttons beside them.
+
+        The buttons are hidden while a job runs.
+        """
         self.message.setText(message)
         set_tone(self.message, tone)
         for button in self.buttons:
@@ -143,11 +153,15 @@ class StatusPanel(QWidget):
         self.lines.ensureVisible(0, 0)
 
     def _fit_lines(self) -> None:
-        """Fit the height to whole lines in the font of napari's style sheet."""
+        """Fit the height to whole lines in the font of napari's style sheet.
+
+        It stays while a job runs, so that no page moves: the stage takes room of the message.
+        """
         self.message.ensurePolished()
         around = self.message.contentsMargins()
         margins = around.top() + around.bottom() + 2 * self.lines.frameWidth() + 2
-        self.lines.setFixedHeight(_LINES * (self.message.fontMetrics().lineSpacing() + 1) + margins)
+        lines = _LINES * (self.message.fontMetrics().lineSpacing() + 1) + margins
+        self.setFixedHeight(self.bar.height() + _GAP + lines)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 - Qt's name
         """Apply the style sheet."""
@@ -162,6 +176,7 @@ class StatusPanel(QWidget):
         self.bar.setVisible(self.running)
         self.stage.setVisible(self.running)
         self.cancel_button.setVisible(self.running)
+        self._beside.setVisible(not self.running)
 
 
 def _seconds_left(share: float, elapsed: float) -> float | None:

@@ -36,10 +36,10 @@ class ThresholdPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        grid = QGridLayout(self)
+        self._grid = grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(1)
-        grid.setColumnStretch(0, 1)
+        grid.setColumnStretch(1, 1)
         self._ends = QWidget(), QWidget()
         self.class_slider, self.class_default = _slider_with_ends(
             grid, 0, ui_text.CLASS_THRESHOLD, self._ends[0]
@@ -51,11 +51,13 @@ class ThresholdPanel(QWidget):
         self.all_planes = QCheckBox(ui_text.ALL_PLANES)
         self.all_planes.setToolTip(ui_text.ALL_PLANES_TIP)
         self.all_planes.hide()
-        grid.addWidget(self.all_planes, 7, 0)
         self.working = QLabel(ui_text.UPDATING_LABELS)
-        grid.addWidget(self.working, 7, 1)
+        row = QHBoxLayout()
+        row.addWidget(self.all_planes, 1)
+        row.addWidget(self.working)
+        grid.addLayout(row, 7, 0, 1, 3)
         self.more = folding(ui_text.MORE)
-        grid.addWidget(self.more, 8, 0, 1, 2)
+        grid.addWidget(self.more, 8, 0, 1, 3)
         self._fill_more()
 
         self._defaults = Thresholds(0.0, 0.0)
@@ -207,14 +209,23 @@ class ThresholdPanel(QWidget):
     # ------------------------------------------------------------------ moved
 
     def set_brief(self, *, brief: bool) -> None:
-        """Hide the words at the ends of the sliders, because the room is needed above."""
+        """Show each threshold in one row, because the room is needed above."""
         self._brief = brief
         self._on_more(self.more.isExpanded())
 
     def _on_more(self, is_open: bool) -> None:
-        """Hide the words at the ends of the sliders if the room is needed."""
-        for ends in self._ends:
-            ends.setVisible(not (is_open or self._brief))
+        """Show each threshold in one row, without the words at its ends, if room is needed."""
+        brief = is_open or self._brief
+        for row, slider, ends in (
+            (0, self.class_slider, self._ends[0]),
+            (4, self.background_slider, self._ends[1]),
+        ):
+            ends.setVisible(not brief)
+            self._grid.removeWidget(slider)
+            if brief:
+                self._grid.addWidget(slider, row, 1)
+            else:
+                self._grid.addWidget(slider, row + 1, 0, 1, 3)
 
     def _show_values(self) -> None:
         """Show the values of the sliders and the published values in tooltips."""
@@ -271,7 +282,10 @@ class ThresholdPanel(QWidget):
 def _slider_with_ends(
     grid: QGridLayout, row: int, texts: ThresholdTexts, ends: QWidget
 ) -> tuple[LabelledSlider, QToolButton]:
-    """Three rows: a name with a reset button, a slider, and the words at its ends (`ends`)."""
+    """Three rows: a name with a reset button, a slider, and the words at its ends (`ends`).
+
+    `ThresholdPanel` may move the slider into the first row.
+    """
     label = QLabel(texts.label)
     slider = _threshold_slider(texts.name)
     label.setBuddy(slider.bar)
@@ -289,9 +303,9 @@ def _slider_with_ends(
     words.addStretch(1)
     words.addWidget(high)
     grid.addWidget(label, row, 0)
-    grid.addWidget(default, row, 1)
-    grid.addWidget(slider, row + 1, 0, 1, 2)
-    grid.addWidget(ends, row + 2, 0, 1, 2)
+    grid.addWidget(default, row, 2)
+    grid.addWidget(slider, row + 1, 0, 1, 3)
+    grid.addWidget(ends, row + 2, 0, 1, 3)
     return slider, default
 
 

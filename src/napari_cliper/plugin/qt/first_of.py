@@ -15,7 +15,6 @@ class FirstOf(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._places: list[tuple[QWidget, QWidget]] = []
-        self._away: set[QWidget] = set()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
         self._column.setSpacing(0)
@@ -33,22 +32,14 @@ class FirstOf(QWidget):
         widget.installEventFilter(self)
         self._update()
 
-    def set_away(self, widget: QWidget, *, away: bool) -> None:
-        """Pass a widget over for the time being, whether it is hidden or not."""
-        self._away = (self._away - {widget}) | ({widget} if away else set())
-        self._update()
-
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Show another widget if one was shown or hidden."""
         if event is not None and event.type() in _SHOWN_OR_HIDDEN:
             self._update()
         return bool(super().eventFilter(watched, event))
 
-    def _wants(self, widget: QWidget) -> bool:
-        return not widget.isHidden() and widget not in self._away
-
     def _update(self) -> None:
-        wanted = [place for widget, place in self._places if self._wants(widget)]
+        wanted = [place for widget, place in self._places if not widget.isHidden()]
         for _, place in self._places:
             place.setVisible(place in wanted[:1])
         if self.parentWidget() is not None or not wanted:  # it would become a window

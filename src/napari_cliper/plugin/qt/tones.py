@@ -19,6 +19,9 @@ _ON_LIGHT: Mapping[Tone, str] = MappingProxyType(
     {"error": "#a3161a", "warning": "#714600", "muted": "#56585c", "good": "#1f6b36"}
 )
 
+IN_A_LINE = "padding: 2px 4px;"
+"""The style sheet of buttons that share a line with a text."""
+
 _FRAMED = (
     "QPushButton",
     "QToolButton",

@@ -135,7 +135,7 @@ RUN_THIS_TIP = "Find the words in what the viewer shows."
 TO_2D = "Go back to the 2-D view"
 TO_2D_TIP = "Let napari show a plane instead of the volume."
 NOTHING_FOUND = "Nothing was found."
-NOTHING_FOUND_LOWER = f"{NOTHING_FOUND} Lower a threshold."
+NOTHING_FOUND_SHORT = "Nothing found."
 
 
 def classes_below(short: Sequence[Shortfall], *, most: int) -> str:

@@ -29,8 +29,8 @@ RUN_WITHOUT_TILES = "Without tiles"
 RUN_VISIBLE_TILES = "What is visible, with tiles"
 RUN_VISIBLE_TILES_TIP = "Run in tiles on the part of the image that the viewer shows."
 VISIBLE_TILES = "Visible part"
-USE_TILES = "Run with tiles"
-USE_VISIBLE = "Run what is visible"
+USE_TILES = "Use tiles"
+USE_VISIBLE = "Run visible"
 START_TILES = "Start"
 START_TILES_TIP = "Start the run."
 MEASURED_LAYER = "one object"
@@ -49,6 +49,11 @@ def measured(size: int) -> str:
 def smallest_object(size: float) -> str:
     """The smallest objects that a run finds, for the line about what would be run."""
     return f"objects \N{GREATER-THAN OR EQUAL TO} {two_digits(size)} px"
+
+
+def objects_lost_short(smallest: float) -> str:
+    """The same as `objects_lost`, beside two buttons."""
+    return f"Objects < {two_digits(smallest)} px are lost"
 
 
 def objects_lost(smallest: float) -> str:
