@@ -119,7 +119,9 @@ def laptop(dock, qtbot):
         window = dock.viewer.window._qt_window
         window.resize(width, height)
         window.show()
-        qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height))
+        qtbot.waitUntil(
+            lambda: (window.width(), window.height()) == (width, height), timeout=10_000
+        )
         qtbot.wait(100)  # layouts follow in several steps
 
     return show

@@ -153,7 +153,8 @@ def test_before_the_run_it_says_which_objects_a_large_image_loses(dock):
     warning = dock.image_panel.warning
     assert warning.isVisibleTo(dock)
     assert "reduced 24 times" in warning.toolTip()
-    assert "about 190 px" in warning.text()
+    assert "about 190 px" in warning.toolTip()
+    assert warning.text() == "Objects < 190 px lost"
     assert warning.palette().windowText().color().name() == tone_colours("dark")["warning"]
     square = np.array([[8, 8], [8, 407], [407, 407], [407, 8]])
     viewer.add_shapes([square], shape_type="rectangle", name="square")

@@ -20,7 +20,7 @@ def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot
     before = layer.data.copy()
     scores = dock.shown.outcome.scores
     dock.threshold_panel.background_slider.setValue(0.8)
-    qtbot.waitUntil(lambda: not np.array_equal(layer.data, before), timeout=2000)
+    qtbot.waitUntil(lambda: not np.array_equal(layer.data, before), timeout=10_000)
     values = dock.threshold_panel.value()
     expected = scores.to_labels(values)
     np.testing.assert_array_equal(layer.data, expected)
@@ -33,7 +33,7 @@ def test_thresholds_are_live_and_make_no_layer_and_no_undo_step(dock, run, qtbot
             layer.metadata[OUTPUT_KEY]["thresholds"]["background_threshold"]
             == values.background_threshold
         ),
-        timeout=2000,
+        timeout=10_000,
     )
     assert (layer.features["pixels"] == np.bincount(layer.data.ravel(), minlength=5)).all()
 
@@ -44,9 +44,9 @@ def test_a_high_class_threshold_empties_the_layer_and_the_default_brings_it_back
     before = layer.data.copy()
     slider = dock.threshold_panel.class_slider
     slider.setValue(slider.maximum())
-    qtbot.waitUntil(lambda: not layer.data.any(), timeout=2000)
+    qtbot.waitUntil(lambda: not layer.data.any(), timeout=10_000)
     dock.threshold_panel.class_default.click()
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=2000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, before), timeout=10_000)
 
 
 def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot):
@@ -59,7 +59,7 @@ def test_methods_that_label_by_probability_are_live_too(dock, run, qtbot):
         dock.threshold_panel.class_slider.setValue(middle)
         expected = scores.to_labels(dock.threshold_panel.value())
         assert not np.array_equal(layer.data, expected)
-        qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)  # noqa: B023
+        qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=10_000)  # noqa: B023
 
 
 def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypatch):
@@ -78,12 +78,12 @@ def test_labels_that_take_long_are_made_in_the_thread(dock, run, qtbot, monkeypa
         qtbot.wait(12)
     wished = dock.threshold_panel.value()
     monkeypatch.undo()
-    qtbot.waitUntil(lambda: dock.result.idle, timeout=5000)
+    qtbot.waitUntil(lambda: dock.result.idle, timeout=10_000)
     expected = scores.to_labels(wished)
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=10_000)
     coarse = labels_of(dock, "coarse")
     expected = scores.to_labels(wished, stage="coarse")
-    qtbot.waitUntil(lambda: np.array_equal(coarse.data, expected), timeout=5000)
+    qtbot.waitUntil(lambda: np.array_equal(coarse.data, expected), timeout=10_000)
     assert threading.main_thread() not in makers
 
 
@@ -109,9 +109,9 @@ def test_a_class_with_a_threshold_of_its_own(dock, run, qtbot):
     expected = scores.to_labels(values)
     assert (expected == 1).sum() < (before == 1).sum()
     np.testing.assert_array_equal(expected[before != 1], before[before != 1])
-    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=2000)
+    qtbot.waitUntil(lambda: np.array_equal(layer.data, expected), timeout=10_000)
     qtbot.waitUntil(
-        lambda: bool(layer.metadata[OUTPUT_KEY]["thresholds"]["per_class"]), timeout=2000
+        lambda: bool(layer.metadata[OUTPUT_KEY]["thresholds"]["per_class"]), timeout=10_000
     )
 
 

@@ -44,7 +44,7 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     window = dock.viewer.window._qt_window
     window.show()
     window.activateWindow()
-    qtbot.waitUntil(window.isActiveWindow)
+    qtbot.waitUntil(window.isActiveWindow, timeout=10_000)
     started = []
     monkeypatch.setattr(dock.main_job, "start", lambda *_: started.append(True))
     canvas = window._qt_viewer.canvas.native
@@ -72,7 +72,7 @@ def test_layers_are_removed_in_the_context_of_the_canvas(dock, laptop, qtbot):
     """napari deletes their textures at once; without a context, the next drawing may crash."""
     laptop()
     layers, canvas = dock.viewer.layers, dock.viewer.window._qt_viewer.canvas.native
-    qtbot.waitUntil(canvas.isValid)
+    qtbot.waitUntil(canvas.isValid, timeout=10_000)
     contexts = []
 
     def see(_event):
@@ -104,69 +104,97 @@ def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
     assert dock.width() == 322
     assert dock.height() < 580
     dock.classes_panel.add_words("yeast, bubble, crystal, nucleus")
-    dock.threshold_panel.more.expand()
-    dock.threshold_panel.own.click()
+    thresholds = dock.threshold_panel
 
-    def check(state):
+    def settled():
+        qtbot.waitUntil(lambda: dock.idle, timeout=60_000)
+
+    def room():
         page = dock.frame.current
-        assert page.widget().minimumSizeHint().width() <= page.viewport().width(), state
-        bar = page.verticalScrollBar()
-        qtbot.waitUntil(lambda: bar.maximum() == 0, timeout=2000)  # layouts follow in steps
+        inside, view = page.widget(), page.viewport()
+        assert inside.minimumSizeHint().width() <= view.width()
+        layout = inside.layout()
+        if layout.hasHeightForWidth():
+            return view.height() - layout.minimumHeightForWidth(view.width())
+        return view.height() - layout.minimumSize().height()
 
-    def check_all(state):
+    def check(state, at_least=0):
+        """No page scrolls, and if all is shown at once, most of a line of text is left."""
+        bar = dock.frame.current.verticalScrollBar()
+        fits = lambda: bar.maximum() == 0 and room() >= at_least  # noqa: E731
+        try:
+            qtbot.waitUntil(fits, timeout=10_000)  # layouts follow in steps
+        except qtbot.TimeoutError:
+            pytest.fail(f"{state}: {room()} pixels are left")
+
+    def check_all(state, at_least=0):
         for name in (*STEPS, "settings"):
             dock.frame.go_to(name)
             assert dock.frame.page == name
-            check((state, name))
+            check((state, name), at_least)
             for accordion in dock.frame.current.findChildren(Accordion):
                 for fold in accordion.folds:
                     fold.set_open(is_open=True)
-                    check((state, name, fold.header.text()))
+                    check((state, name, fold.header.text()), at_least)
+        dock.frame.go_to("find")
 
+    thresholds.more.expand()
+    thresholds.own.click()
+    settled()
     check_all("result")
+    thresholds.class_slider.setValue(thresholds.class_slider.maximum())
+    settled()
+    dock.frame.go_to("find")
+    assert dock.state_panel.isVisible()
+    assert dock.state_panel.text.text() == "Nothing found."  # in one line, while *More* is open
+    assert [one.text() for one in dock.state_panel.buttons] == ["Lower threshold", "Click one"]
+    for widget in (dock.state_panel.text, *dock.state_panel.buttons):
+        assert widget.sizeHint().width() <= widget.width(), widget.text()
+    thresholds.more.collapse()
+    assert dock.state_panel.text.text().startswith("Nothing was found. Not above")
+    thresholds.more.expand()
+
+    # All that can be said at once is on the screen, whatever comes first.
     dock.project_panel.line.setVisible(True)
     dock.viewer.layers.remove(dock.annotation_controller.all[0].layer)
-    dock.frame.go_to("find")
-    assert dock.offers_panel.isVisible()
-    check_all("project and offer")
-    said = []
-    dock.next_step.message.connect(lambda text, _error: said.append(text))
-    dock.threshold_panel.class_slider.setValue(dock.threshold_panel.class_slider.maximum())
-    qtbot.waitUntil(lambda: bool(said), timeout=10_000)
-    assert said[0].startswith("Nothing was found")  # in the foot, while *More* is open
-    dock.threshold_panel.more.collapse()
-    qtbot.waitUntil(lambda: not dock.state_panel.isHidden(), timeout=10_000)
-    check_all("project, offer and nothing found")
-
-    # All that can be said at once is on the screen: of notices, the most important one.
     dock.image_panel.strip.setValue(Planes("z", ("open", "predicted", "decided"), 1))
     dock.axes_panel.ask("3 planes are:", "", "ZTC")
-    thresholds = dock.threshold_panel
-    thresholds.offer_planes(several=True)
-    thresholds.set_working(working=True)
-    dock.tiles_panel.setValue(40.0)
-    dock.tiles_panel.show_costs("12 tiles of 448 px, about 3 min and 1.2 GB on disk. " * 2)
     hints = hints_used(clicked=3, painted=1200, left_out=["cell", "hair"], follows=False)
     dock.corrections_panel.show_state(hints)
     needed = State(sam_needed(REGISTRY["sam2.1-hiera-tiny"]), (StateButton("Download", list),) * 2)
-    dock.corrections_panel.show_object(needed)
     dock.panels["objects"].object_state.show_state(needed)
     dock.panels["objects"].show_hint(OTHERS_HOW, warning=True)
-    notices = dock.offers_panel, dock.axes_panel, dock.image_panel.offer
-    for notice in notices:
-        dock.frame.go_to("find")
-        if notice is dock.image_panel.offer:  # which offers tiles, so that there are none yet
-            dock.tiles_panel.setValue(None)
+    settled()
+    assert dock.offers_panel.isVisible()
+    assert not dock.axes_panel.isVisible()  # it comes next
+    warned = dock.image_panel.offer
+    foot = dock.status_panel.height()
+    for state in ("tiles", "warning", "warning and job"):
+        tiled = state == "tiles"
+        dock.tiles_panel.setValue(40.0 if tiled else None)
+        settled()
+        dock.tiles_panel.show_costs("12 tiles of 448 px, about 3 min and 1.2 GB on disk. " * 2)
+        if not tiled:  # the warning offers tiles
             dock.image_panel.show_context("demo", Reduction(24))
-        assert [one for one in notices if one.isVisible()] == [notice]
+        assert warned.isVisible() != tiled
+        thresholds.offer_planes(several=True)
+        thresholds.set_working(working=True)
         for is_open in (True, False):
             thresholds.more.expand() if is_open else thresholds.more.collapse()
-            check_all(("all at once", notice, is_open))
-        notice.hide()
-    dock.frame.go_to("find")
+            assert dock.state_panel.isVisible()
+            check((state, is_open), at_least=12)
+        if "job" in state:
+            dock.status_panel.begin()
+            dock.corrections_panel.show_object(needed)
+        assert dock.status_panel.height() == foot
+        check_all(state, at_least=12)
+    assert dock.status_panel.cancel_button.isVisible()
+    dock.status_panel.end("")
+    dock.offers_panel.hide()
+    assert dock.axes_panel.isVisible()
     dock.classes_panel.field.setText("nucleus=nuclei, nucleus, yeast")
     dock.classes_panel.add_button.click()
     assert dock.classes_panel.message.isVisible()
     assert not dock.state_panel.isVisible()
-    check_all("a word that is refused")
+    check_all("a word that is refused", at_least=12)
     assert dock.frame.minimumSizeHint().width() == 322

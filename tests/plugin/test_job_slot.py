@@ -44,12 +44,12 @@ def watched(qtbot):
     yield found
     found.gate.set()
     found.slot.close()
-    qtbot.waitUntil(lambda: not running_jobs(), timeout=5000)
+    qtbot.waitUntil(lambda: not running_jobs(), timeout=10_000)
 
 
 def end(watched, qtbot):
     watched.gate.set()
-    qtbot.waitUntil(lambda: watched.slot.idle and not running_jobs(), timeout=5000)
+    qtbot.waitUntil(lambda: watched.slot.idle and not running_jobs(), timeout=10_000)
 
 
 def test_a_second_job_is_refused_until_the_first_has_ended(watched, qtbot):
@@ -78,7 +78,7 @@ def test_errors_and_cancelling_are_told(watched, qtbot):
     watched.gate.clear()
     watched.start(3)
     watched.slot.stop()
-    qtbot.waitUntil(lambda: watched.slot.idle, timeout=5000)
+    qtbot.waitUntil(lambda: watched.slot.idle, timeout=10_000)
     assert failures == ["again"]
     expected = ["started", "no disk", "finished", "started", "finished"]
     assert watched.told == [*expected, "started", "stopped", "finished"]

@@ -56,7 +56,7 @@ def watched(qtbot):
     yield found
     found.gate.set()
     found.jobs.drop()
-    qtbot.waitUntil(lambda: not running_jobs(), timeout=5000)
+    qtbot.waitUntil(lambda: not running_jobs(), timeout=10_000)
 
 
 def test_requests_that_come_together_or_while_a_job_runs_are_one_and_the_newest_wins(
@@ -65,40 +65,40 @@ def test_requests_that_come_together_or_while_a_job_runs_are_one_and_the_newest_
     for value in (1, 2, 3):
         watched.set(value)
     assert not watched.jobs.idle
-    qtbot.waitUntil(lambda: watched.begun == [3], timeout=5000)
+    qtbot.waitUntil(lambda: watched.begun == [3], timeout=10_000)
     for value in range(4, 20):
         watched.set(value)
         qtbot.wait(2)
     watched.gate.set()
-    qtbot.waitUntil(lambda: watched.jobs.idle, timeout=5000)
+    qtbot.waitUntil(lambda: watched.jobs.idle, timeout=10_000)
     assert watched.begun == watched.answers == [3, 19]
     assert (watched.most_at_once, watched.idle) == (1, 1)
 
 
 def test_what_is_dropped_gives_no_answer_and_does_not_hold_up_the_next(watched, qtbot):
     watched.set(1)
-    qtbot.waitUntil(lambda: watched.begun == [1], timeout=5000)
+    qtbot.waitUntil(lambda: watched.begun == [1], timeout=10_000)
     watched.set(2)
     watched.jobs.drop()  # the work of 1 cannot be interrupted
     assert watched.jobs.idle
     watched.set(3)
-    qtbot.waitUntil(lambda: watched.begun == [1, 3], timeout=5000)
+    qtbot.waitUntil(lambda: watched.begun == [1, 3], timeout=10_000)
     watched.gate.set()
-    qtbot.waitUntil(lambda: watched.jobs.idle and not running_jobs(), timeout=5000)
+    qtbot.waitUntil(lambda: watched.jobs.idle and not running_jobs(), timeout=10_000)
     assert watched.answers == [3]
 
 
 def test_an_error_is_emitted_and_the_next_request_is_answered(watched, qtbot):
     watched.gate.set()
     watched.set(13)
-    qtbot.waitUntil(lambda: watched.jobs.idle, timeout=5000)
+    qtbot.waitUntil(lambda: watched.jobs.idle, timeout=10_000)
     assert (watched.answers, watched.errors) == ([], ["13 is refused"])
     watched.set(14)
-    qtbot.waitUntil(lambda: watched.answers == [14], timeout=5000)
+    qtbot.waitUntil(lambda: watched.answers == [14], timeout=10_000)
 
 
 def test_nothing_to_do_is_idle(watched, qtbot):
     watched.set(-1)
-    qtbot.waitUntil(lambda: watched.idle == 1, timeout=5000)
+    qtbot.waitUntil(lambda: watched.idle == 1, timeout=10_000)
     assert watched.jobs.idle
     assert watched.begun == []

@@ -30,7 +30,7 @@ def test_it_says_which_class_stays_below_which_threshold(empty, settle):
     assert f"class threshold of {threshold:.2f}: " in text
     assert "Lower the class threshold" in empty.annotation_panel.accept_button.toolTip()
     assert [one.text() for one in empty.state_panel.buttons] == [
-        "Lower the threshold", "Click an object"
+        "Lower threshold", "Click an object"
     ]  # fmt: skip
     values = outcome.scores.stage().class_scores
     nearest = sorted(zip(values, [one.name for one in outcome.scores.classes], strict=True))

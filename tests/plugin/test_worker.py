@@ -34,7 +34,7 @@ def run(qtbot):
         job.succeeded.connect(lambda value: seen.append(("succeeded", value)))
         job.failed.connect(lambda text: seen.append(("failed", text)))
         job.stopped.connect(lambda: seen.append(("stopped", None)))
-        with qtbot.waitSignal(job.finished, timeout=5000):
+        with qtbot.waitSignal(job.finished, timeout=10_000):
             job.start()
             during(job)
         assert not job.running
@@ -148,11 +148,11 @@ def test_napari_shows_a_long_job_until_it_ends(qtbot, capsys, ending):
     job = Job(work, "Finding words")
     job.start()
     assert napari_shows() == ([], [])  # short work would flicker
-    qtbot.waitUntil(lambda: bool(napari_shows()[0]), timeout=5000)
+    qtbot.waitUntil(lambda: bool(napari_shows()[0]), timeout=10_000)
     assert napari_shows() == ([("Finding words", 0, 0)], ["napari-cliper: Finding words"])
     go_on.set()
-    qtbot.waitUntil(lambda: napari_shows()[0] == [("Downloading", 750, 1000)], timeout=5000)
-    with qtbot.waitSignal(job.finished, timeout=5000):
+    qtbot.waitUntil(lambda: napari_shows()[0] == [("Downloading", 750, 1000)], timeout=10_000)
+    with qtbot.waitSignal(job.finished, timeout=10_000):
         if ending == "is cancelled":
             job.stop()
         elif ending == "napari closes":
@@ -170,8 +170,8 @@ def test_a_napari_that_does_not_ask_before_closing_still_shows_a_long_job(qtbot,
     release = threading.Event()
     job = Job(lambda _report, _should_stop: release.wait(10), "Finding words")
     job.start()
-    qtbot.waitUntil(lambda: bool(napari_shows()[0]), timeout=5000)
-    with qtbot.waitSignal(job.succeeded, timeout=5000):
+    qtbot.waitUntil(lambda: bool(napari_shows()[0]), timeout=10_000)
+    with qtbot.waitSignal(job.succeeded, timeout=10_000):
         release.set()
     assert napari_shows() == ([], [])
 
@@ -182,7 +182,7 @@ def test_napari_keeps_no_finished_job_in_memory(qtbot):
     gone = weakref.ref(large)
     job = Job(lambda _report, _should_stop, _large=large: time.sleep(0.5), "Finding words")
     job.start()
-    with qtbot.waitSignal(job.finished, timeout=5000):
+    with qtbot.waitSignal(job.finished, timeout=10_000):
         pass
     assert napari.current_viewer().window._task_status_manager._tasks
     del job, large
@@ -197,7 +197,7 @@ def test_napari_shows_no_short_job_and_none_without_a_title(qtbot):
         job = Job(lambda _report, _should_stop, seconds=seconds: time.sleep(seconds), title)
         seen = []
         job.finished.connect(lambda seen=seen: seen.append(napari_shows()))
-        with qtbot.waitSignal(job.finished, timeout=5000):
+        with qtbot.waitSignal(job.finished, timeout=10_000):
             job.start()
         assert seen == [([], [])]
 
@@ -213,16 +213,16 @@ def test_a_job_that_ends_while_its_bar_is_made_leaves_none(qtbot):
     def let_end(event):
         if event.added:
             release.set()
-            qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+            qtbot.waitUntil(lambda: bool(ended), timeout=10_000)
             qtbot.wait(10)  # the job is deleted
 
     progress._all_instances.events.changed.connect(let_end)
     try:
         job.start()
-        qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+        qtbot.waitUntil(lambda: bool(ended), timeout=10_000)
     finally:
         progress._all_instances.events.changed.disconnect(let_end)
-    qtbot.waitUntil(lambda: napari_shows() == ([], []), timeout=5000)
+    qtbot.waitUntil(lambda: napari_shows() == ([], []), timeout=10_000)
 
 
 def test_memory_that_a_job_has_freed_goes_back_to_the_system(run, qtbot):
@@ -236,4 +236,4 @@ def test_memory_that_a_job_has_freed_goes_back_to_the_system(run, qtbot):
     before = process.memory_info().rss
     ((_, kept),) = run(work)
     assert kept.all()
-    qtbot.waitUntil(lambda: process.memory_info().rss < before + 100e6, timeout=5000)
+    qtbot.waitUntil(lambda: process.memory_info().rss < before + 100e6, timeout=10_000)

@@ -79,7 +79,7 @@ class DockPanels(ClosingWidget):
                 self.correct_state,
                 self.corrections_panel,
                 self.annotation_panel,
-                first_of(self.corrections_panel.state, wrapping(ui_text.LEGEND)),
+                first_of(self.corrections_panel.state, self.corrections_panel.legend),
             ),
             "settings": (self.engine_panel,),
         }

@@ -162,5 +162,5 @@ def test_the_strip_goes_to_planes_and_fits_a_laptop(stack, laptop, qtbot):
     for name in ("find", "correct"):
         dock.frame.go_to(name)
         scroll = dock.frame.current.verticalScrollBar()
-        qtbot.waitUntil(lambda scroll=scroll: scroll.maximum() == 0, timeout=2000)
+        qtbot.waitUntil(lambda scroll=scroll: scroll.maximum() == 0, timeout=10_000)
     assert "3 predicted" in bar.accessibleDescription()

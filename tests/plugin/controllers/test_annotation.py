@@ -23,7 +23,7 @@ def message(dock):
 
 
 def counted(dock, qtbot):
-    qtbot.waitUntil(lambda: dock.annotation_controller.idle, timeout=5000)
+    qtbot.waitUntil(lambda: dock.annotation_controller.idle, timeout=10_000)
 
 
 # ---------------------------------------------------------------------- accept
@@ -160,7 +160,7 @@ def test_results_never_mix_in_the_undo_history(result, run, qtbot):
     slider = result.threshold_panel.background_slider
     before = predicted(result).data.copy()
     slider.setValue(slider.value() + 0.2)
-    qtbot.waitUntil(lambda: not np.array_equal(predicted(result).data, before), timeout=2000)
+    qtbot.waitUntil(lambda: not np.array_equal(predicted(result).data, before), timeout=10_000)
     np.testing.assert_array_equal(mine.layer.data, first)  # thresholds leave it alone
     rule(result, 1)
     accept(result)
@@ -308,7 +308,7 @@ def test_painting_while_it_cleans_is_kept(result, qtbot):
     result.annotation_panel.clean_button.click()
     mine.layer.paint((40, 40), 9)
     painted = mine.layer.data.copy()
-    qtbot.waitUntil(lambda: result.annotation_controller.idle, timeout=5000)
+    qtbot.waitUntil(lambda: result.annotation_controller.idle, timeout=10_000)
     np.testing.assert_array_equal(mine.layer.data, painted)
     assert "Press Clean again" in message(result)
 

@@ -143,7 +143,7 @@ def test_closing_loses_nothing_and_the_next_start_offers_it(dock, run, qtbot, an
     assert other.engine_panel.value() == SegmentationConfig(model="demo", device="cpu")
     press(late, "Continue")
     qtbot.waitUntil(
-        lambda: "another napari window" in late.status_panel.message.text(), timeout=5000
+        lambda: "another napari window" in late.status_panel.message.text(), timeout=10_000
     )
     # it goes on in the same session, and a project takes it out of there
     found.layer.paint((60, 60), 2)
@@ -222,11 +222,11 @@ def test_an_image_that_is_gone_is_named_and_its_annotation_waits(dock, qtbot, an
     other = another()
     press(other, "Continue")
     message = other.status_panel.message
-    qtbot.waitUntil(lambda: "Open scene in napari" in message.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "Open scene in napari" in message.text(), timeout=10_000)
     assert offers(other)
     other.viewer.add_image(make_scene((96, 128), 1_000_008).image, name="scene")
     press(other, "Continue")
-    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=5000)
+    qtbot.waitUntil(lambda: len(other.annotation_controller.all) == 1, timeout=10_000)
     assert other.annotation_controller.all[0].layer.data[20, 20] == 1
     assert not offers(other)
 

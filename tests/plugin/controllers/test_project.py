@@ -301,7 +301,7 @@ def test_removing_the_layer_saves_what_was_painted(project, qtbot, tmp_path):
 def test_an_image_that_was_removed_is_shown_again(project, qtbot):
     project.viewer.layers.remove(project.project_controller.layer)
     project.project_controller.go_to("scene 1")
-    qtbot.waitUntil(lambda: "scene 1" in project.viewer.layers, timeout=5000)
+    qtbot.waitUntil(lambda: "scene 1" in project.viewer.layers, timeout=10_000)
 
 
 @pytest.mark.one_binding

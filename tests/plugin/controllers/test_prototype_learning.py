@@ -169,7 +169,7 @@ def test_the_reason_why_nothing_can_be_learned_is_shown(nonsense, qtbot):
     nonsense.state.inputs_changed.emit()
     assert "Nothing is accepted or painted" in panel.learn_button.toolTip()
     mine.layer.paint((30, 30), 1)
-    qtbot.waitUntil(panel.learn_button.isEnabled, timeout=2000)
+    qtbot.waitUntil(panel.learn_button.isEnabled, timeout=10_000)
     for widget in (panel.remove_button, panel.undo_button, panel.slider, panel.automatic):
         assert not widget.isEnabled()
         assert re.match("No visual prototypes|There is nothing to undo", widget.toolTip())
@@ -393,7 +393,7 @@ def test_prototypes_of_a_done_image_are_used_for_the_next(project, run, qtbot, t
     assert {one["class"] for one in used} >= set(NAMES.values())
     # it is on the disk soon, though nothing was painted
     file = tmp_path / "project" / "prototypes.safetensors"
-    qtbot.waitUntil(file.is_file, timeout=5000)
+    qtbot.waitUntil(file.is_file, timeout=10_000)
     assert len(read_prototypes(file)) == len(dock.learning_controller.prototypes)
 
 

@@ -181,7 +181,7 @@ def test_the_size_is_measured_on_one_object(large, qtbot):
     box = viewer.layers.selection.active
     assert box.mode == "add_rectangle"
     drag(box, (100, 100), (130, 130))
-    qtbot.waitUntil(lambda: not panel.measure.isChecked(), timeout=5000)
+    qtbot.waitUntil(lambda: not panel.measure.isChecked(), timeout=10_000)
     assert panel.value() == pytest.approx(30, abs=1), dock.status_panel.message.text()
     assert list(viewer.layers) == before
     panel.measure.click()
@@ -199,9 +199,9 @@ def test_the_size_is_measured_on_one_object(large, qtbot):
     annotation.layer.brush_size = 5
     for column in range(200, 225, 5):
         annotation.layer.paint((300, column), 1)
-    qtbot.waitUntil(lambda: annotation.edits.edit_mask.any(), timeout=5000)
+    qtbot.waitUntil(lambda: annotation.edits.edit_mask.any(), timeout=10_000)
     panel.measure.click()
-    qtbot.waitUntil(lambda: panel.value() == pytest.approx(25, abs=2), timeout=5000)
+    qtbot.waitUntil(lambda: panel.value() == pytest.approx(25, abs=2), timeout=10_000)
     assert dock.engine_panel.value().tiles.side == pytest.approx(25 * 4.4, abs=9)
 
 

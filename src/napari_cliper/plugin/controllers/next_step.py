@@ -243,15 +243,16 @@ class NextStep(Controller):
             return None
         text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
         in_short = ui_text.NOTHING_FOUND_SHORT if self._cramped else ""
-        return State(text, self._ways_out(), "warning", in_short)
+        return State(text, self._ways_out(in_short=self._cramped), "warning", in_short)
 
     def _nothing_to_correct(self) -> State | None:
         if not self._state.result.why_empty():
             return None
         text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
-        return State(text, self._ways_out(), "warning", ui_text.NOTHING_FOUND_SHORT)
+        ways = self._ways_out(in_short=True)
+        return State(text, ways, "warning", ui_text.NOTHING_FOUND_SHORT)
 
-    def _ways_out(self) -> tuple[StateButton, ...]:
+    def _ways_out(self, *, in_short: bool) -> tuple[StateButton, ...]:
         """The buttons where nothing was found."""
         short = self._state.result.shortfalls()
         lower = StateButton(
@@ -259,5 +260,6 @@ class NextStep(Controller):
             lambda: self._thresholds.lower(short[0]),
             ui_text.LOWER_THRESHOLD_TIP,
         )
-        click = StateButton(ui_text.CLICK_ONE, self._click, ui_text.CLICK_ONE_TIP)
+        text = ui_text.CLICK_ONE_SHORT if in_short else ui_text.CLICK_ONE
+        click = StateButton(text, self._click, ui_text.CLICK_ONE_TIP)
         return (lower, click) if short else (click,)

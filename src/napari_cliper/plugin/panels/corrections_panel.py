@@ -61,6 +61,8 @@ class CorrectionsPanel(QWidget):
         self.next_button = QPushButton(ui_text.NEXT_UNCERTAIN)
         self.state = wrapping(parent=self)
         """Which hints are used, for a place of its own."""
+        self.legend = wrapping(ui_text.LEGEND, self)
+        """What outlines and colours are, for the same place."""
         self.object_state = StatePanel()
 
         grid = QGridLayout(self)
@@ -136,6 +138,6 @@ class CorrectionsPanel(QWidget):
 
     def _show_rows(self) -> None:
         hints = self.object_state.isHidden()
-        for widget in (self.next_button, self.uncertainty):
+        for widget in (self.next_button, self.uncertainty, self.legend):
             widget.setVisible(hints)
         self.state.setVisible(hints and bool(self.state.text()))

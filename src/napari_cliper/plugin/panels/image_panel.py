@@ -272,10 +272,8 @@ class ImagePanel(QWidget):
         self._smallest = "" if reduced is None else ui_text.smallest_object(reduced.smallest)
         warn = reduced is not None and reduced.notable and offer
         if reduced is not None and warn:
-            self.warning.setText(ui_text.objects_lost_short(reduced.smallest))
-            self.warning.setToolTip(
-                f"{ui_text.objects_lost(reduced.smallest)} {ui_text.reduced(reduced.factor)}"
-            )
+            self.warning.setText(ui_text.objects_lost(reduced.smallest))
+            self.warning.setToolTip(ui_text.reduced(reduced.factor, reduced.smallest))
         self.offer.setVisible(warn)
         self._show_summary(*self._look())
 

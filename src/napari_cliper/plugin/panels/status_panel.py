@@ -61,6 +61,7 @@ class StatusPanel(QWidget):
         self.lines.setWidget(self.message)
         self.lines.setWidgetResizable(True)
         self.lines.setFrameShape(QFrame.Shape.NoFrame)
+        self.lines.setMinimumHeight(1)
         self.lines.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
         grid = QGridLayout(self)

@@ -20,6 +20,8 @@ from ..ui_text import ThresholdTexts
 if TYPE_CHECKING:
     from ...segmentation import ScoreMaps, Shortfall
 
+_CLASS, _BACKGROUND = 0, 4  # first of the three rows of a threshold
+
 
 class ThresholdPanel(QWidget):
     """Sliders that update the labels while they are moved.
@@ -40,13 +42,13 @@ class ThresholdPanel(QWidget):
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setVerticalSpacing(1)
         grid.setColumnStretch(1, 1)
-        self._ends = QWidget(), QWidget()
+        self._labels, self._ends = (QLabel(), QLabel()), (QWidget(), QWidget())
         self.class_slider, self.class_default = _slider_with_ends(
-            grid, 0, ui_text.CLASS_THRESHOLD, self._ends[0]
+            grid, _CLASS, ui_text.CLASS_THRESHOLD, self._labels[0], self._ends[0]
         )
-        grid.setRowMinimumHeight(3, 4)
+        grid.setRowMinimumHeight(_CLASS + 3, 4)
         self.background_slider, self.background_default = _slider_with_ends(
-            grid, 4, ui_text.BACKGROUND_THRESHOLD, self._ends[1]
+            grid, _BACKGROUND, ui_text.BACKGROUND_THRESHOLD, self._labels[1], self._ends[1]
         )
         self.all_planes = QCheckBox(ui_text.ALL_PLANES)
         self.all_planes.setToolTip(ui_text.ALL_PLANES_TIP)
@@ -216,10 +218,15 @@ class ThresholdPanel(QWidget):
     def _on_more(self, is_open: bool) -> None:
         """Show each threshold in one row, without the words at its ends, if room is needed."""
         brief = is_open or self._brief
-        for row, slider, ends in (
-            (0, self.class_slider, self._ends[0]),
-            (4, self.background_slider, self._ends[1]),
+        for row, texts, slider, label, ends in zip(
+            (_CLASS, _BACKGROUND),
+            (ui_text.CLASS_THRESHOLD, ui_text.BACKGROUND_THRESHOLD),
+            (self.class_slider, self.background_slider),
+            self._labels,
+            self._ends,
+            strict=True,
         ):
+            label.setText(texts.brief if brief else texts.label)
             ends.setVisible(not brief)
             self._grid.removeWidget(slider)
             if brief:
@@ -280,13 +287,13 @@ class ThresholdPanel(QWidget):
 
 
 def _slider_with_ends(
-    grid: QGridLayout, row: int, texts: ThresholdTexts, ends: QWidget
+    grid: QGridLayout, row: int, texts: ThresholdTexts, label: QLabel, ends: QWidget
 ) -> tuple[LabelledSlider, QToolButton]:
     """Three rows: a name with a reset button, a slider, and the words at its ends (`ends`).
 
     `ThresholdPanel` may move the slider into the first row.
     """
-    label = QLabel(texts.label)
+    label.setText(texts.label)
     slider = _threshold_slider(texts.name)
     label.setBuddy(slider.bar)
     label.setToolTip(texts.tip)

@@ -21,14 +21,16 @@ class ThresholdTexts:
 
     Parameters
     ----------
-    label, name : str
-        With and without the mark of the letter that works with Alt.
+    label, brief, name : str
+        The label, in full and where there is little room, with the mark of the letter that works
+        with Alt; and without it.
     tip : str
     low, high : str
         What the ends of the slider do.
     """
 
     label: str
+    brief: str
     name: str
     tip: str
     low: str
@@ -37,6 +39,7 @@ class ThresholdTexts:
 
 CLASS_THRESHOLD = ThresholdTexts(
     "Class thr&eshold",
+    "Class thr&eshold",
     "Class threshold",
     "A class counts as absent unless its score is above this value.",
     "more classes",
@@ -44,6 +47,7 @@ CLASS_THRESHOLD = ThresholdTexts(
 )
 BACKGROUND_THRESHOLD = ThresholdTexts(
     "Back&ground threshold",
+    "Back&ground",
     "Background threshold",
     "A pixel becomes background if its best class is below this value.",
     "larger regions",

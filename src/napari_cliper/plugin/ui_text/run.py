@@ -115,6 +115,7 @@ USE_PAMR_BUTTON = "Use PAMR"
 LOWER_THRESHOLD = "Lower threshold"
 LOWER_THRESHOLD_TIP = "Move the threshold to just below the best class."
 CLICK_ONE = "Click an object"
+CLICK_ONE_SHORT = "Click one"
 CLICK_ONE_TIP = (
     "Go to the page Correct with the tool Click, and click an object of the chosen class."
 )

@@ -51,19 +51,17 @@ def smallest_object(size: float) -> str:
     return f"objects \N{GREATER-THAN OR EQUAL TO} {two_digits(size)} px"
 
 
-def objects_lost_short(smallest: float) -> str:
-    """The same as `objects_lost`, beside two buttons."""
-    return f"Objects < {two_digits(smallest)} px are lost"
-
-
 def objects_lost(smallest: float) -> str:
-    """A large image is reduced so much that small objects are lost."""
-    return f"Objects below about {two_digits(smallest)} px are lost."
+    """A large image is reduced so much that small objects are lost; beside two buttons."""
+    return f"Objects < {two_digits(smallest)} px lost"
 
 
-def reduced(factor: float) -> str:
-    """How much an image is reduced before CLIP sees it."""
-    return f"The image is reduced {factor:.0f} times before CLIP sees it."
+def reduced(factor: float, smallest: float) -> str:
+    """The same in full, with how much an image is reduced before CLIP sees it."""
+    return (
+        f"The image is reduced {factor:.0f} times before CLIP sees it, so objects below about "
+        f"{two_digits(smallest)} px are lost."
+    )
 
 
 def two_digits(number: float) -> int:

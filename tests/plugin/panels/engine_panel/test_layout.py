@@ -107,7 +107,7 @@ def test_the_page_keeps_its_height_whatever_is_open(panel, qtbot):
         for fold in panel.form.folds.folds:
             fold.set_open(is_open=True)
             # layouts follow in several steps
-            qtbot.waitUntil(lambda: panel.minimumSizeHint().height() <= 380, timeout=2000)
+            qtbot.waitUntil(lambda: panel.minimumSizeHint().height() <= 380, timeout=10_000)
 
 
 def test_the_wheel_passes_over_boxes_without_the_focus(panel):
