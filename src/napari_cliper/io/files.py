@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
@@ -35,8 +35,11 @@ ADVICE: Mapping[int, str] = {
 READING: Mapping[int, str] = {
     errno.EACCES: "there is no permission. Ask its owner for permission to read it",
     errno.EPERM: "there is no permission. Ask its owner for permission to read it",
+    errno.ENOENT: "the file does not exist. Check the name",
 }
 """The same, where reading needs something else."""
+
+_OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 Replace = Literal["nothing", "own", "any"]
 """Which existing files may be replaced; see `whole_files`."""
@@ -51,8 +54,12 @@ class FileError(Exception):
     """A file that cannot be read or written; the message says why and what to do."""
 
 
+class DiskError(FileError):
+    """No file can be written there, because the disk is full or read-only."""
+
+
 def cannot(doing: str, path: Path, error: OSError) -> FileError:
-    """Create the error for a failed file operation.
+    """Create the error for a failed file operation, a `DiskError` if it concerns all files.
 
     Parameters
     ----------
@@ -64,7 +71,10 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
     """
     advice = {**ADVICE, **READING} if doing == "read" else ADVICE
     why = advice.get(error.errno or 0, error.strerror or str(error))
-    return FileError(f"Cannot {doing} {path}: {why}.")
+    if error.errno == errno.ENOENT and path.is_symlink():
+        why = "it is a link to a file that does not exist. Mend or delete the link"
+    kind = DiskError if doing == "write" and error.errno in _OF_DISK else FileError
+    return kind(f"Cannot {doing} {path}: {why}.")
 
 
 @contextmanager
@@ -180,10 +190,14 @@ def check_places(
                 f'{path} already exists. Add --overwrite (in the window: tick "Replace existing '
                 'files"), or choose another folder.'
             )
-    if len(problems) > _SHOWN:
-        problems[_SHOWN:] = [f"... and {len(problems) - _SHOWN} more files."]
     if problems:
-        raise FileError("\n".join(problems))
+        raise FileError(listed(problems, "files"))
+
+
+def listed(problems: Sequence[str], what: str) -> str:
+    """Return problems as lines of an error; beyond `_SHOWN`, only the number of further ones."""
+    more = [f"... and {len(problems) - _SHOWN} more {what}."] if len(problems) > _SHOWN else []
+    return "\n".join([*problems[:_SHOWN], *more])
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

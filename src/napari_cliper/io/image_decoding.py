@@ -9,30 +9,25 @@ as labels (`readers.label_files`).
 from __future__ import annotations
 
 import re
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from xml.etree import ElementTree as ET
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from .decoded_image import Colours, DecodedImage, several_images, upright
-from .files import FileError, cannot
+from .decoding_errors import BROKEN, explained
 from .tiff_decoding import LazyTiff, TiffMetadata, decode_tiff, open_tiff, read_tiff_metadata
 from .tiff_structure import MAGICS, StructureError, UnsupportedImageError, check_structure
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "PPM", "TGA", "PCX", "SGI", "QOI")
 """Supported formats other than TIFF, by Pillow's names."""
-
-READABLE = "TIFF, PNG, JPEG, BMP, GIF, WebP, PPM, PGM, TGA, PCX, SGI and QOI"
 
 _ONE_IMAGE = ("MPO",)
 """Formats whose further images are versions of the first, such as MPO, a JPEG with previews."""
@@ -50,12 +45,6 @@ _PILLOW: Mapping[str, Colours] = MappingProxyType(
     {"1": "grey", "L": "grey", "I": "grey", "I;16": "grey", "I;16B": "grey", "I;16L": "grey",
      "F": "grey", "P": "palette", "PA": "palette", "LA": "grey and alpha", "RGB": "rgb",
      "RGBA": "rgba", "CMYK": "cmyk", "YCbCr": "rgb"}
-)  # fmt: skip
-
-# Exceptions that decoders raise for damaged files; those of imagecodecs are RuntimeErrors.
-_BROKEN = (
-    ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, AttributeError,
-    AssertionError, RuntimeError, EOFError, struct.error, zlib.error, ET.ParseError,
 )  # fmt: skip
 
 
@@ -118,51 +107,13 @@ def is_image(path: Path) -> bool:
                 return check_structure(file) > 0
         with _quiet(), Image.open(path, formats=FORMATS):
             return True
-    except (OSError, Image.DecompressionBombError, *_BROKEN):
+    except (OSError, Image.DecompressionBombError, *BROKEN):
         return False
 
 
 def _is_tiff(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) in MAGICS
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Context manager to turn every exception of a decoder into a `FileError`."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: the file does not exist. Check the name.") from None
-    except UnidentifiedImageError:
-        raise FileError(
-            f"{path} is not an image in a supported format, or its start is damaged. Supported: "
-            f"{READABLE}."
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise FileError(f"{path} is too large: {error}. Save it as TIFF.") from error
-    except (UnsupportedImageError, NotImplementedError) as error:  # the libraries raise the second
-        raise FileError(
-            f"{path} cannot be read: {error}. Save it as a TIFF of 8 or 16 bits, uncompressed or "
-            "compressed with LZW or Deflate."
-        ) from error
-    except StructureError as error:
-        raise FileError(f"{path} is damaged: {error}. Save it again from its source.") from error
-    except MemoryError as error:
-        raise FileError(
-            f"{path} needs more memory than is available. Crop it or split it."
-        ) from error
-    except OSError as error:
-        if error.errno is not None:
-            raise cannot("read", path, error) from error
-        raise _damaged(path, error) from error  # Pillow raises this for a truncated file
-    except _BROKEN as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> FileError:
-    why = " ".join(str(error).split()) or type(error).__name__
-    return FileError(f"{path} is damaged: {why:.200}. Save it again from its source.")
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
 from ..labels.units import known_unit
+from .decoding_errors import explained
 from .files import FileError
-from .image_decoding import explained
 from .tiff_structure import StructureError
 
 VERSIONS = ("0.4", "0.5")

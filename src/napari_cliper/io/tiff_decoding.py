@@ -19,6 +19,7 @@ import zarr
 from numpy.typing import NDArray
 
 from .decoded_image import Colours, DecodedImage, several_images, upright
+from .decoding_errors import explained
 from .tiff_structure import StructureError, UnsupportedImageError, check_structure
 
 # TIFF variants whose metadata are ignored: such files are read page by page. OME-XML is also
@@ -136,7 +137,13 @@ class LazyTiff:
         return math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
-        """Read a part of the image; the index has integers and slices."""
+        """Read a part of the image; the index has integers and slices.
+
+        Raises
+        ------
+        FileError
+            For damaged pixels, and a file that has been removed or changed.
+        """
         given = index if isinstance(index, tuple) else () if index is ... else (index,)
         parts = [*given, *(slice(None),) * (self.ndim - len(given))]
         sides = [
@@ -145,7 +152,7 @@ class LazyTiff:
             if isinstance(part, slice)
         ]
         long = iter(part for part, side in zip(parts, self.shape, strict=True) if side > 1)
-        with tifffile.TiffFile(self.path, _multifile=False) as file:
+        with explained(self.path), tifffile.TiffFile(self.path, _multifile=False) as file:
             array = zarr.open_array(_only_series(self.path, file).aszarr(level=0), mode="r")
             stored = tuple(0 if side == 1 else next(long) for side in array.shape)
             return np.asarray(array[stored]).reshape(sides)

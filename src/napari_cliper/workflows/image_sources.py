@@ -148,14 +148,22 @@ def _files(folder: Path, skipped: Path | None) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir(), key=natural_key)
     except OSError as error:
-        raise cannot("read", folder, error) from error
+        raise FileError(
+            f"{cannot('read', folder, error)} To leave this folder out, give a pattern or a list "
+            "of images."
+        ) from error
     shown = [entry for entry in entries if entry.name[0] != "."]
-    images = [entry for entry in shown if entry.is_file() or is_zarr(entry)]
+    images = [entry for entry in shown if _is_file(entry) or is_zarr(entry)]
     yield from images
     for entry in shown:
         is_folder = entry not in images and entry.is_dir() and not entry.is_symlink()
         if is_folder and entry.resolve() != skipped:
             yield from _files(entry, skipped)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a path is a file, or a link to a file that is gone, which the run then names."""
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _of_pattern(pattern: Path) -> list[Source]:
@@ -166,7 +174,7 @@ def _of_pattern(pattern: Path) -> list[Source]:
         found = sorted(root.glob("/".join(parts[start:])))
         folders = {one for path in found for one in (path, *path.parents)}
         stores = set(filter(is_zarr, folders))
-        files = [path for path in found if path in stores or path.is_file()]
+        files = [path for path in found if path in stores or _is_file(path)]
         files = [path for path in files if not stores.intersection(path.parents)]
     except OSError as error:
         raise cannot("read", root, error) from error

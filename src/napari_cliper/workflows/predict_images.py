@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..annotation.edit_mask import OPEN
 from ..annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ..annotation.project.project import Project
-from ..io.files import FileError
+from ..io.files import DiskError, FileError
 from ..io.images import pixel_size_of
 from ..segmentation import (
     ClassPrompt,
@@ -204,7 +204,7 @@ def each_prediction(
         while saving and (len(saving) > most or saving[0][2].done()):
             name, prediction, saved = saving.popleft()
             error = saved.exception()
-            if error is not None and not isinstance(error, FileError):
+            if isinstance(error, DiskError) or not isinstance(error, FileError | None):
                 raise error
             take(name, error or prediction, True)
 

@@ -155,6 +155,8 @@ def _reduced(
 def write_uncertainty(output: Path, journal: Journal) -> list[tuple[str, float]]:
     """Write the table of mean uncertainties of all results of a journal, highest first.
 
+    If it is as it was, the file is not touched.
+
     Parameters
     ----------
     output : Path
@@ -180,5 +182,8 @@ def write_uncertainty(output: Path, journal: Journal) -> list[tuple[str, float]]
     found.sort(key=lambda one: (-one[1], one[0]))
     names, values = ([one[place] for one in found] for place in (0, 1))
     with whole_files(output) as folder:
-        write_table(folder / UNCERTAINTY, dict(zip(_COLUMNS, (names, values), strict=True)))
+        new, before = folder / UNCERTAINTY, output / UNCERTAINTY
+        write_table(new, dict(zip(_COLUMNS, (names, values), strict=True)))
+        if before.is_file() and before.read_bytes() == new.read_bytes():
+            new.unlink()
     return found

@@ -14,6 +14,7 @@ from ..segmentation import (
     free_space,
     reduction,
 )
+from .segment_files import reading_errors
 
 
 def cost_note(
@@ -42,13 +43,16 @@ def cost_note(
     ------
     FileError
         If the features of all tiles do not fit on the disk.
+    InvalidInputError
+        If the tile that is encoded cannot be read.
     """
     shape = image.shape
     reduced = reduction(shape, segmenter.config)
     size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
     cost = None
     if isinstance(image, TiledImage):
-        cost = segmenter.estimate_tiles(image, monitor)
+        with reading_errors():
+            cost = segmenter.estimate_tiles(image, monitor)
     if cost is None:
         hint = ""
         if reduced.notable:

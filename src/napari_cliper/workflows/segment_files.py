@@ -387,7 +387,8 @@ def write_found(
             "prototype_weight": job.prototype_weight,
             "asked": scores.record.get("prototypes", []),
         }
-    complete = write_results(folder, source.path, found, record, classified, draws=job.overlay)
+    with reading_errors():  # a large image is read again for its overlay
+        complete = write_results(folder, source.path, found, record, classified, draws=job.overlay)
     segmented = Segmented(
         names=tuple(one.name for one in scores.classes),
         class_scores=tuple(map(float, found.class_scores)),

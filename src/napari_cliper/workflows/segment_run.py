@@ -11,7 +11,7 @@ from typing import Any
 
 from ..io import journal as journals
 from ..io.filenames import folded
-from ..io.files import FileError, Replace, check_places, remove_abandoned
+from ..io.files import DiskError, FileError, Replace, check_places, listed, remove_abandoned
 from ..io.journal import Journal
 from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError, Segmenter
 from .image_sources import Shard, Source, in_natural_order
@@ -81,7 +81,16 @@ class Ready:
 
         The journal keeps the reason, except that a file could not be written: this is not the
         image's fault, so the next run takes it again.
+
+        Raises
+        ------
+        DiskError
+            If no other image can be written either.
         """
+        if isinstance(error, DiskError):
+            raise DiskError(
+                f"{error} Finished images are kept, and the same command goes on after them."
+            )
         if isinstance(error, FileError):
             return Outcome(self.source, error=str(error))
         return failed(self.source, self.digest, error, unfit=False)
@@ -369,7 +378,7 @@ def _check_names(job: SegmentJob, sources: Sequence[Source]) -> None:
         if job.reading.axes:
             problems.append(f"{path} has the {what} of one plane. Leave out --axis or --{what}.")
     if problems:
-        raise InvalidInputError("\n".join(problems))
+        raise InvalidInputError(listed(problems, "images"))
 
 
 def _existing(output: Path, folders: set[str]) -> set[str]:

@@ -27,8 +27,9 @@ from ...labels.pieces import Pieces, labels_in
 from ...segmentation import InvalidInputError
 from ..class_list import row_from_record
 from ..decoded_image import DecodedImage
+from ..decoding_errors import explained
 from ..files import FileError
-from ..image_decoding import decode_image, explained
+from ..image_decoding import decode_image
 from ..images import LAZY_PIXELS
 from ..ome_zarr_images import is_zarr, open_ome_zarr
 from ..tiff_axes import with_axes_of_tiff
