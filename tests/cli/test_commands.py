@@ -29,6 +29,7 @@ from napari_cliper.workflows import (
     segment_costs,
     segment_planes,
 )
+from napari_cliper.workflows.segment_run import JOURNAL
 
 RESULTS = ("_coarse.tif", "_refined.tif", "_overlay.png", ".json")
 
@@ -179,6 +180,21 @@ def test_a_large_tiff_is_read_tile_by_tile_and_gives_the_same(segment, tmp_path,
     np.testing.assert_array_equal(tifffile.imread(out / "large_refined.tif"), expected)
     with Image.open(out / "large_overlay.png") as drawn:
         assert drawn.height < 160
+
+    # a tile that is damaged, in the middle of the file: an error of this image alone
+    with tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        start, length = page.dataoffsets[6], page.databytecounts[6]
+    content = bytearray(path.read_bytes())
+    content[start : start + length] = b"\xff" * length
+    path.write_bytes(content)
+    other = tmp_path / "other.png"
+    Image.fromarray(image[:64, :80]).save(other)
+    result = segment(path, other, *arguments[1:], "--overwrite")
+    assert result.exit_code == 1
+    assert "large.tif is damaged" in " ".join(result.stderr.split())
+    assert (out / "other_refined.tif").exists()
+    assert "is damaged" in (out / JOURNAL).read_text("utf-8")
 
 
 def test_only_files_that_are_shown_as_stored_are_read_in_parts(tmp_path):
@@ -417,6 +433,10 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(segment, image_file,
         message = " ".join(result.stderr.replace("│", " ").split())
         assert "same result files, because their names are the same apart from ending" in message
         assert "Rename one of them" in message
+    many = [tmp_path / str(number) / image_file.name for number in range(15)]
+    message = segment(*many).stderr
+    assert message.count("Rename one of them") == 10
+    assert "and 4 more images" in message
 
 
 @pytest.mark.parametrize(
@@ -434,6 +454,10 @@ def test_a_disk_that_refuses_leaves_nothing_half_done(
     assert words in " ".join(result.stderr.split())
     (journal,) = (tmp_path / "out").glob("[!.]*")
     assert journal.read_text().count("\n") == 2  # the next run takes the image again
+    other = tmp_path / "other.png"
+    other.write_bytes(image_file.read_bytes())
+    errors = segment(image_file, other).stderr.count("Error: Cannot write")
+    assert errors == (1 if number == errno.ENOSPC else 2)  # a full disk ends the run
 
 
 def test_missing_weights_say_how_to_get_them(segment, image_file, monkeypatch, tmp_path):

@@ -102,7 +102,10 @@ def test_results_lie_as_their_images_and_the_same_command_goes_on(
         return each(self, images, monitor)
 
     monkeypatch.setattr(Segmenter, "embed_each", counted)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
     assert "the same settings: 4" in words(segment(folder, "--no-overlay"))
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}
+    assert after == before
     assert segment(folder, "--no-overlay", "--shard", "1/2", out="shards").exit_code == 0
     assert encoded == []
     (tmp_path / "out" / "2_refined.tif").unlink()
@@ -135,7 +138,12 @@ def test_images_that_fail_are_listed_again_until_they_change_or_retry(segment, f
     assert again.exit_code == 1
     assert record["error"] in words(again)
     assert "not tried again: 1. To try them again, add --retry" in words(again)
-    assert "not tried again" not in words(segment(folder, "--retry"))
+    bad.with_name("gone.png").symlink_to(folder / "gone.png")
+    for images in (folder, folder / "**" / "*.png"):
+        text = words(segment(images, "--retry"))
+        assert "not tried again" not in text
+        assert "gone.png: it is a link to a file that does not exist" in text
+    bad.with_name("gone.png").unlink()
     Image.fromarray(make_scene((64, 80), 7).image).save(bad)
     assert segment(folder).exit_code == 0
     assert (tmp_path / "out" / "plate" / "bad_refined.tif").exists()

@@ -90,8 +90,8 @@ def find_images(paths: Sequence[Path], output: Path | None = None) -> list[Sourc
 
         - a file or an OME-Zarr folder, which is taken as it is;
         - a folder: all files in it and in its subfolders with an image suffix, and all OME-Zarr
-          folders, in natural order (2 before 10), except hidden files and folders and the results
-          of earlier runs;
+          folders, in natural order (2 before 10), except hidden files and folders, links to
+          folders, and the results of earlier runs;
         - a pattern with ``*``, ``?`` or ``**``, unless there is a file of that name;
         - a list: a file that ends in ``.txt``, with the path of an image on each line. Relative
           paths start at the folder of the list.
