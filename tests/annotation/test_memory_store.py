@@ -144,3 +144,42 @@ def test_what_is_painted_during_a_save_is_whole_and_saved_next(tmp_path):
         assert (before <= after).all()
     edits.store.save(tmp_path / "a")
     assert_on_disk(tmp_path / "a", edits)
+
+
+def test_snapshots_stay_as_they_were_whatever_changes_and_is_saved_since(tmp_path):
+    """Of a stack in memory and of an image on disk: also counted, written and saved elsewhere."""
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 5, (3, 40, 40), np.uint16)
+    edits = Edits(labels, (labels > 2).astype(np.uint8))
+    large = label_store.LabelStore((40, 40))
+    whole = slice(0, 40), slice(0, 40)
+    large.write(whole, labels[0], edits.edit_mask[0])
+    large.save(tmp_path / "large")
+    large = label_store.LabelStore((40, 40), tmp_path / "large")  # no chunk has been read yet
+
+    def change(number):
+        labels[number % 3, number % 7 :: 3, 5:30] = number
+        edits.follow(painted=True)
+        edits.store.relabel([number - 1], 0, opened=True)
+        rows = slice(number % 24, number % 24 + 9)
+        large.write((rows, whole[1]), np.uint16(number), np.uint8(PAINTED))
+        large.save(tmp_path / "large")
+
+    taken = []
+    for number in range(6, 20):
+        for store in (edits.store, large):
+            every = tuple(slice(0, side) for side in store.shape)
+            taken.append((store.snapshot(), store.read(every), store.counts()))
+        change(number)
+        edits.store.save(tmp_path / "stack")
+    for number, (snapshot, (then, edit_mask), counts) in enumerate(taken):
+        every = tuple(slice(0, side) for side in snapshot.shape)
+        np.testing.assert_array_equal(snapshot.read(every)[0], then)
+        np.testing.assert_array_equal(snapshot.read_edit_mask(every), edit_mask)
+        part = (*every[:-2], slice(10, 25), slice(14, 40))
+        np.testing.assert_array_equal(snapshot.read_labels(part), then[part])
+        assert snapshot.counts() == counts
+        assert not snapshot.blank
+        snapshot.save(copy := tmp_path / f"copy {number}")
+        opened = label_store.LabelStore(snapshot.shape, copy)
+        np.testing.assert_array_equal(opened.read_labels(every), then)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -157,17 +158,29 @@ def with_saved_objects(image: LabelledImage, state: AnnotationState) -> Labelled
     )
 
 
-def readers_of(project: Project) -> list[Reader]:
-    """Return a reader for each annotated image of a project, in the project's order."""
+def readers_of(
+    project: Project, states: Mapping[str, AnnotationState] = MappingProxyType({})
+) -> list[Reader]:
+    """Return a reader for each annotated image of a project, in the project's order.
+
+    Parameters
+    ----------
+    project : Project
+    states : mapping of str to AnnotationState
+        Annotations by the name of their image, which are used in place of those on disk.
+    """
     return [
-        partial(_read, project, image.name, "" if image.is_group else image.path.name)
+        partial(
+            _read, project, image.name, "" if image.is_group else image.path.name,
+            states.get(image.name),
+        )
         for image in project.images
-        if project.peek(image.name) is not None
-    ]
+        if image.name in states or project.peek(image.name) is not None
+    ]  # fmt: skip
 
 
-def _read(project: Project, name: str, file: str) -> LabelledImage:
-    state = project.peek(name)
+def _read(project: Project, name: str, file: str, given: AnnotationState | None) -> LabelledImage:
+    state = project.peek(name) if given is None else given
     if state is None:
         raise InvalidInputError(f"The annotation of {name} was removed. Export again.")
     pixels, axes = project.open_image(name)

@@ -65,6 +65,7 @@ class LabelStore:
         self._alive: WeakValueDictionary[Index, Chunk] = WeakValueDictionary()
         self._set_at: dict[Index, int] = {}  # the version in which a chunk changed last
         self._forked_at: int | None = None
+        self._forks: WeakSet[LabelStore] = WeakSet()
         self._counts: dict[Index, ChunkCounts] = {}
         self._path = path
         self._array = None if path is None else open_array(path, shape)
@@ -100,7 +101,12 @@ class LabelStore:
             other._changed, other._there = dict(self._changed), set(self._there)
             other._counts = dict(self._counts)
             other._forked_at = other.version = self.version
+            self._forks.add(other)
         return other
+
+    def snapshot(self) -> LabelStore:
+        """Return a store with the same content that changes of this one do not change, to read."""
+        return self.fork()
 
     # ------------------------------------------------------------------ pixels
 
@@ -326,6 +332,8 @@ class LabelStore:
         return chunk
 
     def _put(self, index: Index, chunk: Chunk | None) -> None:
+        for fork in self._forks:
+            self._give(index, fork)
         self.version += 1
         self._set_at[index] = self.version
         self._changed[index] = chunk
@@ -334,6 +342,13 @@ class LabelStore:
             self._alive[index] = chunk
         self._counts.pop(index, None)
         self._look_at(index, chunk)
+
+    def _give(self, index: Index, fork: LabelStore) -> None:
+        """Let a fork keep a chunk that is about to change in the folder that it reads."""
+        with fork._lock:
+            own = index in fork._changed or index in fork._set_at or index not in fork._there
+            if not own and fork._array is self._array:
+                fork._changed[index] = self._chunk(index)
 
     def _pixels_for(self, index: Index, chunk: Chunk | None) -> NDArray[np.uint16]:
         """The pixels of a chunk that may be empty, to be changed."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,17 @@ from numpy.typing import NDArray
 from ..io.files import FileError
 from ..segmentation import InvalidInputError
 from .chunk_files import chunks_in, open_array, read_chunk
-from .chunks import ChunkChange, ChunkCounts, Index, Part, chunks_of, counts_in, region_of_chunk
+from .chunks import (
+    Chunk,
+    ChunkChange,
+    ChunkCounts,
+    Index,
+    Part,
+    chunks_of,
+    counts_in,
+    pieces_by_chunk,
+    region_of_chunk,
+)
 from .edit_mask import CLEANED, OPEN, EditMask, Labels
 from .label_store import LabelStore
 
@@ -47,6 +59,7 @@ class MemoryStore(LabelStore):
         super().__init__(labels.shape, path)
         self.labels = labels
         self.edit_mask = edit_mask
+        self._snapshots: WeakSet[_Snapshot] = WeakSet()
         self._changed = {index: object() for index in self._indices() if path is None}
 
     @classmethod
@@ -80,18 +93,30 @@ class MemoryStore(LabelStore):
             other._counts, other.version = dict(self._counts), self.version
         return other
 
+    def snapshot(self) -> LabelStore:
+        """Return a store with the same content that changes of this one do not change, to read.
+
+        It copies what is about to change here.
+        """
+        with self._lock:
+            found = _Snapshot(self.labels, self.edit_mask, self._lock, self._counts_of)
+            self._snapshots.add(found)
+        return found
+
     @contextmanager
     def changing(self, *parts: Part) -> Iterator[None]:
         """Let the caller change the arrays within some parts; other threads wait meanwhile."""
         with self._lock:
+            indices = {index for part in parts for index in chunks_of(part, self.shape)}
+            for snapshot in self._snapshots:
+                snapshot.keep(indices)
             try:
                 yield
             finally:
                 self.version += 1
-                for part in parts:
-                    for index in chunks_of(part, self.shape):
-                        self._changed[index] = object()
-                        self._counts.pop(index, None)
+                for index in indices:
+                    self._changed[index] = object()
+                    self._counts.pop(index, None)
 
     @property
     def blank(self) -> bool:
@@ -145,3 +170,63 @@ class MemoryStore(LabelStore):
             if not (edit_mask.any() or labels.any()):
                 return mark, None
             return mark, np.stack([labels, edit_mask.astype(np.uint16)])
+
+
+class _Snapshot(LabelStore):
+    """A `MemoryStore` as it was at one moment, to read."""
+
+    in_memory = True
+
+    def __init__(
+        self,
+        labels: Labels,
+        edit_mask: EditMask,
+        lock: threading.RLock,
+        counts_now: Callable[[Index], ChunkCounts],
+    ) -> None:
+        super().__init__(labels.shape)
+        self._arrays = labels, edit_mask
+        self._lock = lock
+        self._counts_now = counts_now
+        self._kept: dict[Index, Chunk] = {}
+
+    def keep(self, indices: Collection[Index]) -> None:
+        """Copy chunks that are about to change."""
+        for index in indices:
+            if index not in self._kept:
+                self._kept[index] = Chunk(self._pixels(index))
+
+    @property
+    def blank(self) -> bool:
+        """Whether no pixel has a label or is decided."""
+        found = self.counts()
+        return not (found.labels or found.decided)
+
+    def _pixels(self, index: Index) -> NDArray[np.uint16]:
+        """A chunk, (2, ..., y, x), which is not to be changed."""
+        with self._lock:
+            kept = self._kept.get(index)
+            if kept is None:
+                part = region_of_chunk(index, self.shape)
+                return np.stack([one[part].astype(np.uint16) for one in self._arrays])
+        return kept.pixels
+
+    def _read(self, region: Part, which: slice) -> NDArray[np.uint16]:
+        sides = [max(one.stop - one.start, 0) for one in region]
+        found = np.empty((len(range(2)[which]), *sides), np.uint16)
+        for index, inside, outside in pieces_by_chunk(region, self.shape):
+            found[(slice(None), *outside)] = self._pixels(index)[(which, *inside)]
+        return found
+
+    def _indices(self) -> list[Index]:
+        return [*chunks_of(tuple(slice(0, side) for side in self.shape), self.shape)]
+
+    def _counts_of(self, index: Index) -> ChunkCounts:
+        with self._lock:
+            if index not in self._kept:
+                return self._counts_now(index)
+        return counts_in(*self._kept[index].pixels)
+
+    def _to_write(self, index: Index) -> tuple[Any, NDArray[np.uint16] | None]:
+        pixels = self._pixels(index)
+        return None, pixels if pixels.any() else None

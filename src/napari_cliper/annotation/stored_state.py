@@ -80,6 +80,10 @@ class StoredState(AnnotationState):
         """Return the annotation with another record."""
         return StoredState(self.store, self.classes, record)
 
+    def snapshot(self) -> StoredState:
+        """Return the annotation as it is now, to be read by a thread."""
+        return StoredState(self.store.snapshot(), self.classes, self.record)
+
 
 def memory_store_of(state: AnnotationState) -> MemoryStore:
     """Return the store of an annotation in memory; of arrays, a store of copies."""

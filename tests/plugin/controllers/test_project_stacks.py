@@ -56,3 +56,12 @@ def test_a_stack_is_shown_run_saved_and_exported_without_reading_all_of_it(
     np.testing.assert_array_equal(touched.image, STACK[3].astype(np.uint16) * 16)
     np.testing.assert_array_equal(touched.labels, drawn.data[3])
     assert max(planes) == 1  # never more than one at once
+
+    # An export has what there was when it began, whatever is painted and saved meanwhile
+    annotation, then = dock.annotation_controller.of(layer), drawn.data.copy()
+    alone, together = annotation.gathered(), controller.exported()
+    drawn.data_setitem(tuple(np.array([[3, 4], [40, 41], [50, 51]])), 1)
+    assert controller.save_now()
+    for one in (alone(), *together.gather()):
+        np.testing.assert_array_equal(one.labels, then)
+        np.testing.assert_array_equal(one.ignored, then == 0)

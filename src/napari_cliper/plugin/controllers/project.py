@@ -493,8 +493,8 @@ class ProjectController(Controller):
 
     def exported(self) -> ProjectImages:
         """The images of the project, for an export."""
-        # An annotation that cannot be saved can be exported from the window only.
-        saved = self.save_now()
+        saved = self.save_now()  # else it can be exported from the window only
         if self.project is None:
             return ProjectImages()
-        return exported_images(self.project, self.annotated if saved else 0)
+        found, count = self._annotation_controller.of(self.layer), self.annotated if saved else 0
+        return exported_images(self.project, count, self.current, found)

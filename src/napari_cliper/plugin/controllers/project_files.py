@@ -16,6 +16,7 @@ from ...annotation.project.channel_group import StoredChannel
 from ...annotation.project.project import Project
 from ...annotation.project.project_images import ProjectImage
 from ...annotation.project.settings import ProjectSettings
+from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...io.images import Pixels
 from ...io.lazy_images import Images, read_in_turn
@@ -173,10 +174,21 @@ def save_in_thread(
     write()
 
 
-def exported_images(project: Project, count: int) -> ProjectImages:
-    """Return the annotated images of a project for an export; each is read when it is needed."""
+def exported_images(
+    project: Project, count: int, name: str, annotation: AnnotationLayer | None
+) -> ProjectImages:
+    """Return the annotated images of a project for an export; each is read when it is needed.
+
+    The annotation in the window, of the image of this name, is exported as it is now.
+    """
+    state = None if annotation is None or annotation.blank else annotation.state()
+    states = {name: state.snapshot()} if isinstance(state, StoredState) else {}
     files = tuple(path for image in project.images for path in image.files)
-    return ProjectImages(count, lambda: read_in_turn(readers_of(project)) if count else [], files)
+
+    def gather() -> Images:
+        return read_in_turn(readers_of(project, states)) if count else []
+
+    return ProjectImages(count, gather, files)
 
 
 def images_with(project: Project, status: Mapping[str, Status]) -> list[ProjectImage]:

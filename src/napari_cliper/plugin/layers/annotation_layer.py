@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from ...labels.labelled_image import LabelledImage
 from .. import ui_text
 from ..qt.listeners import Listeners
 from ..qt.timers import once
-from .annotation_export import labelled_with
+from .annotation_export import gathering
 from .image_layers import (
     OUTPUT_KEY,
     ImageChoice,
@@ -479,8 +478,8 @@ class AnnotationLayer(QObject):
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
 
     def gathered(self) -> Callable[[], LabelledImage]:
-        """A function that returns the input of an export from `state`; call it in a thread."""
-        return partial(labelled_with, self.state(), ImageChoice(self.image, self.name))
+        """A function that returns the annotation of now for an export; call it in a thread."""
+        return gathering(self.state(), ImageChoice(self.image, self.name))
 
     def state(self) -> AnnotationState:
         """The annotation, for a thread or a file: a copy; that of a stack goes on changing."""
