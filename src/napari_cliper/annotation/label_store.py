@@ -413,6 +413,31 @@ class LabelStore:
             self._changed = {index: self._chunk(index) for index in self.changed_since(fork)}
             self._path, self._array, self._there = fork._path, fork._array, set(fork._there)
 
+    def look_again(self, path: Path) -> None:
+        """Go on with what another program has saved; what has changed here is kept.
+
+        Parameters
+        ----------
+        path : Path
+            The folder that it has saved to.
+
+        Raises
+        ------
+        FileError
+            If the folder is missing, damaged, or of another shape.
+        """
+        array, there = open_array(path, self.shape), chunks_in(path, self.shape)
+        with self._saving, self._lock:
+            others = (self._there | there) - self._changed.keys()
+            self._path, self._array, self._there = path, array, there
+            self.version += 1
+            for index in others:
+                self._set_at[index] = self.version
+                self._alive.pop(index, None)
+                self._counts.pop(index, None)
+                if index not in there:
+                    self._look_at(index, None)
+
     @contextmanager
     def saved_to(
         self, path: Path, monitor: Monitor | None = None, axes: str = ""

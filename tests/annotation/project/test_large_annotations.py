@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -80,6 +81,43 @@ def test_what_another_program_saved_is_not_replaced_unasked(project):
     del other  # what this process still reads is kept
     project.save("slide", StoredState(store, CLASSES))
     assert len([one for one in all_files(project.folder) if one.endswith(".zarr")]) == 1
+
+
+def test_saving_over_another_program_keeps_what_only_it_has_changed(project):
+    store, state = LabelStore(SHAPE), partial(StoredState, classes=CLASSES)
+    for top in (0, 530):
+        paint(store, top, 1)
+    project.save("slide", state(store))
+    assert store.counts().labels == {1: 200}
+    theirs = Project.open(project.folder)
+    for folders in (1, 2):
+        other = theirs.load("slide") if folders == 1 else state(LabelStore(SHAPE))
+        paint(other.store, 300, 2)
+        paint(other.store, 530, 3)
+        theirs.save("slide", StoredState(other.store, {**CLASSES, 3: ClassRow("vessel")}))
+        paint(store, 100, 2)
+        with pytest.raises(ChangedOnDiskError, match="where both have changed"):
+            project.save("slide", state(store))
+        before = store.fork()
+        with pytest.raises(FileError, match=r"label 3 is 'vessel' there, and 'fibre' here.*Export"):
+            project.save(
+                "slide", StoredState(store, {**CLASSES, 3: ClassRow("fibre")}), overwrite=True
+            )
+        assert theirs.peek("slide").labels[300, 25] == 2
+        project.save("slide", state(store), overwrite=True)
+        assert store.saved
+        assert {(1, 0)} == store.changed_since(before)
+        expected = np.zeros(SHAPE, np.uint16)  # the chunk that both have changed is ours
+        for top, label in ((0, 1), (100, 2), (530, 3)):
+            expected[top : top + 10, 20:30] = label
+        for _ in range(2):
+            found = reopened(project)
+            np.testing.assert_array_equal(found.labels, expected)
+            assert found.classes[3].name == "vessel"
+            assert store.counts().labels == {1: 100, 2: 100, 3: 100}
+            project.save("slide", state(store))
+        theirs = Project.open(project.folder)
+        theirs.load("slide")
 
 
 def test_a_merged_class_changes_on_disk_and_a_window_saves_on(project):

@@ -14,6 +14,7 @@ from napari_cliper.annotation.class_change import ClassChange
 from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.annotation.project.sessions import sessions_folder
+from napari_cliper.annotation.stored_state import StoredState
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.export import export_images
 from napari_cliper.io.files import FileError
@@ -257,6 +258,7 @@ def test_saving_as_a_project_is_a_job_that_painting_goes_on_beside(
     slide, qtbot, tmp_path, monkeypatch
 ):
     dock, controller, viewer = slide, slide.annotation_controller, slide.viewer
+    monkeypatch.setattr(large_annotation_layer, "WINDOW", 1024)  # four chunks
     viewer.layers.clear()
     pixels = np.tile(SCENE, (SIDE // PART, SIDE // PART, 1))
     layer = viewer.add_image(pixels, name="slide", rgb=True)
@@ -301,3 +303,25 @@ def test_saving_as_a_project_is_a_job_that_painting_goes_on_beside(
     assert len(list(folder.rglob("*.zarr"))) == 1
     annotation.edits.redo()
     np.testing.assert_array_equal(annotation.state().labels, expected)
+    other = Project.open(folder)  # another program paints beside it, with a class of its own
+    theirs = other.load("slide")
+    row, column = (part.start + 5 for part in annotation.edits.region)
+    assert (row // 512, column // 512) != (600 // 512, 900 // 512)
+    theirs.store.write(
+        (slice(row, row + 4), slice(column, column + 4)), np.uint16(2), np.uint8(PAINTED)
+    )
+    other.save("slide", StoredState(theirs.store, {**theirs.classes, 2: ClassRow("vessel")}))
+    stroke(annotation, 620, 900, 1)
+    expected = annotation.state().labels
+    expected[row : row + 4, column : column + 4] = 2
+    projects.confirm = lambda _question: False
+    assert not projects.save_now()
+    assert "saved by another program" in dock.status_panel.message.text()
+    projects.confirm = lambda _question: True
+    assert projects.save_now()
+    assert annotation.classes[2].name == "vessel"
+    assert annotation.layer.data[5, 5] == 2
+    saved = Project.open(folder).load("slide")
+    assert saved.classes[2].name == "vessel"
+    for labels in (saved.labels, annotation.state().labels):
+        np.testing.assert_array_equal(labels, expected)

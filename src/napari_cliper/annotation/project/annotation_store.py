@@ -19,6 +19,7 @@ from ...segmentation import InvalidInputError, Monitor, atomic
 from ..chunk_files import is_stored
 from ..class_change import ClassChange, change_state, change_thresholds, pixels_of
 from ..edit_mask import AnnotationState
+from ..label_store import LabelStore
 from ..stored_state import StoredState
 from ..user_hints import CLICKS, clicks_in
 from .annotation_record import (
@@ -58,7 +59,7 @@ class Seen:
         """Return whether the content differs from what was read or written here; not if unknown."""
         return path in self._digests and not self.same(path, content)
 
-    def check(self, path: Path, what: str) -> None:
+    def check(self, path: Path, what: str, *, by_part: bool = False) -> None:
         """Raise an error if another program has changed a file since it was read here.
 
         Parameters
@@ -66,6 +67,8 @@ class Seen:
         path : Path
         what : str
             Name of the content, for the message.
+        by_part : bool
+            Whether a save with `overwrite` replaces only the parts that have changed here.
 
         Raises
         ------
@@ -73,7 +76,7 @@ class Seen:
         """
         content = content_of(path)
         if content is not None and not self.same(path, content):
-            raise _saved_elsewhere(what, path)
+            raise _saved_elsewhere(what, path, by_part=by_part)
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,8 @@ class AnnotationStore:
             File names, shape and time are filled in.
         state : AnnotationState
         overwrite : bool
-            Whether to replace changes of another program.
+            Whether to replace changes of another program; of a large image, those of the chunks
+            that have changed here.
         monitor : Monitor, optional
             Told of each chunk of a large image that is saved for the first time.
 
@@ -215,8 +219,11 @@ class AnnotationStore:
         )  # before any long work
         with self.saving:
             if not overwrite:
-                self._seen.check(self._path(file), annotation_record.image)
+                by_part = isinstance(state, StoredState) and not state.store.in_memory
+                self._seen.check(self._path(file), annotation_record.image, by_part=by_part)
             make_folder(self.folder)
+            if overwrite and isinstance(state, StoredState):
+                self._take_others(file, annotation_record, state.store)
             try:
                 if isinstance(state, StoredState) and self._continues(file, state):
                     self._save_changes(file, annotation_record, state, overwrite=overwrite)
@@ -340,6 +347,33 @@ class AnnotationStore:
             return False
         return is_stored(path) and self._seen.same(self._path(file), content_of(self._path(file)))
 
+    def _take_others(self, file: str, ours: AnnotationRecord, store: LabelStore) -> None:
+        """Go on from the chunks that another program has saved, if it has; those before are gone.
+
+        Raises
+        ------
+        FileError
+            If their labels have other classes than here.
+        """
+        path = self._path(file)
+        content, found = self._look(file)
+        if store.path is None or store.in_memory or found is None or not found.labels:
+            return
+        if self._seen.same(path, content) or not is_stored(self.folder / found.labels):
+            return
+        for label, row in found.classes.items():
+            mine = ours.classes.get(label, row)
+            used = found.pixels is None or label in found.pixels
+            if used and mine.name.casefold() != row.name.casefold():
+                raise FileError(
+                    f"{ours.image} cannot be saved over what another program has saved: label "
+                    f"{label} is {row.name!r} there, and {mine.name!r} here. Export this "
+                    "annotation, load the image again, and import it."
+                )
+        store.look_again(self.folder / found.labels)
+        with self._lock:
+            self._seen.see(path, content)
+
     def _save_changes(
         self, file: str, annotation_record: AnnotationRecord, state: StoredState, *, overwrite: bool
     ) -> None:
@@ -347,6 +381,7 @@ class AnnotationStore:
         path = state.store.path
         assert path is not None  # noqa: S101 - see `_continues`
         completed = _completed(annotation_record, state, (path.name, path.name))
+        completed = _with_classes_of(completed, self.known(file))
         self._switch(file, completed, overwrite=overwrite)
         state.store.save(path)
         sweep(self.folder, file, completed)
@@ -387,10 +422,12 @@ class AnnotationStore:
         )
 
 
-def _saved_elsewhere(what: str, path: Path) -> ChangedOnDiskError:
+def _saved_elsewhere(what: str, path: Path, *, by_part: bool = False) -> ChangedOnDiskError:
+    where = " where both have changed the image" if by_part else ""
     return ChangedOnDiskError(
         f"{what} was saved by another program since it was loaded here ({path}). Load it again, "
-        "without what was done here since, or save all the same to replace the other's work."
+        "without what was done here since, or save all the same to replace the other's work"
+        f"{where}."
     )
 
 
@@ -406,6 +443,14 @@ def _completed(
         shape=state.shape,
         pixels=count_pixels(state),
     )
+
+
+def _with_classes_of(ours: AnnotationRecord, on_disk: AnnotationRecord | None) -> AnnotationRecord:
+    """Name the labels that only another program has given a class."""
+    theirs = {} if on_disk is None else on_disk.classes
+    used = ours.pixels or {}
+    found = {label: row for label, row in theirs.items() if label in used}
+    return replace(ours, classes={**found, **ours.classes})
 
 
 def _check_status(status: str) -> None:

@@ -215,7 +215,8 @@ class Project(ProjectImageEdits):
         thresholds : Thresholds, optional
             Thresholds of the prediction.
         overwrite : bool
-            Whether to replace changes that another program has saved.
+            Whether to replace changes that another program has saved; of a large image, those of
+            the parts of 512 x 512 pixels that have changed here, while its other parts are taken.
         monitor : Monitor, optional
             Told of each chunk of a large image that is saved for the first time.
 

@@ -41,6 +41,7 @@ from .project_files import (
     open_project,
     save_in_thread,
     save_settings,
+    show_others,
     write_images,
 )
 from .project_groups import ShownImages
@@ -401,10 +402,7 @@ class ProjectController(Controller):
             self._timer.start()
 
     def save_now(self, *, ask: bool = True) -> bool:
-        """Save changes and wait for it; returns whether everything is on disk.
-
-        `ask` tells whether to ask if changes of another program may be overwritten.
-        """
+        """Save now, and `ask` before other changes are replaced; returns whether all is on disk."""
         if self._busy():
             return False
         self._wait()
@@ -423,6 +421,8 @@ class ProjectController(Controller):
                 if not (ask and self.confirm(ui_text.overwrite_question(error))):
                     raise
                 write(overwrite=True)
+                of, layer = self._annotation_controller.of, self._shown.layer
+                show_others(project, {one: of(layer(one)) for one in names})
         except (FileError, InvalidInputError) as error:
             self._on_save_failed(names, str(error))
             return False

@@ -27,6 +27,7 @@ from ...labels.labelled_image import PIXEL
 from ...segmentation import Composite, Progress
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import value_range
+from ..layers.large_annotation_layer import LargeAnnotationLayer
 from .project_groups import GroupTask, group_of
 
 if TYPE_CHECKING:
@@ -151,6 +152,14 @@ def write_images(
         save_settings(project, settings, overwrite=overwrite)
     if current and (project.current is None or project.current.name != current):
         project.go_to(current)
+
+
+def show_others(project: Project, annotations: Mapping[str, AnnotationLayer | None]) -> None:
+    """Show what another program had saved of large images, after a save with `overwrite`."""
+    for name, annotation in annotations.items():
+        saved = project.peek(name)
+        if isinstance(annotation, LargeAnnotationLayer) and saved is not None:
+            annotation.show_others(saved.classes)
 
 
 def save_settings(project: Project, settings: ProjectSettings, *, overwrite: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -136,6 +136,19 @@ class LargeAnnotationLayer(AnnotationLayer):
         finally:
             self._writing = False
         return True
+
+    def show_others(self, classes: Mapping[int, ClassRow]) -> None:
+        """Show what the store has taken from another program, and name its classes.
+
+        Parameters
+        ----------
+        classes : mapping of int to ClassRow
+            By label; those of other labels are added.
+        """
+        for label, row in classes.items():
+            self.classes.setdefault(label, row)
+        self.show_classes([*self.classes.values()])
+        self.move(self.edits.region, self.store.read_labels(self.edits.region), self.store.version)
 
     @property
     def drawing(self) -> bool:
