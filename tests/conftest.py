@@ -8,21 +8,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import open_clip
 import platformdirs
 import pytest
-import torch
-from safetensors.torch import save_file
 from threadpoolctl import threadpool_limits
 
 HERE = Path(__file__).parent
 
 pytest_plugins = ["loopback_hub"]
 
-# Arrays and networks are tiny, and as many tests as cores run beside each other: threads of one
-# operation would only wait for each other, with the cores busy.
-torch.set_num_threads(1)
-threadpool_limits(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # of libraries loaded later and of child processes
 
 TINY_CLIP = {
@@ -53,7 +46,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _imports_set_aside() -> None:
+def _one_thread() -> None:
+    """Arrays and networks are tiny, and as many tests as cores run beside each other.
+
+    Threads of one operation would only wait for each other, with the cores busy.
+    """
+    import torch  # noqa: PLC0415 - the process that hands out the tests does without
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _imports_set_aside(_one_thread: None) -> None:
     """What was imported stays to the end: collecting garbage need not look through it each time."""
     gc.collect()
     gc.freeze()
@@ -86,6 +91,10 @@ def user_cache(_empty_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CLIP with random weights, its configuration beside it."""
+    import open_clip  # noqa: PLC0415 - the process that hands out the tests does without
+    import torch  # noqa: PLC0415
+    from safetensors.torch import save_file  # noqa: PLC0415
+
     folder = tmp_path_factory.mktemp("tiny-clip")
     torch.manual_seed(0)
     model = open_clip.CLIP(**TINY_CLIP)

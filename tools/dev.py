@@ -144,6 +144,7 @@ def main() -> None:
     """Do what the first argument says."""
     if sys.version_info < (3, 11):  # noqa: UP036 - any Python may start this script
         sys.exit(f"Python 3.11 or later is needed; this is {sys.version.split()[0]}.")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each process of a test would compile it all
     task, *arguments = sys.argv[1:] or [""]
     if task not in ("demo", "test", "coverage", "setup"):
         sys.exit(__doc__)

@@ -197,11 +197,12 @@ def test_readers_raise_only_the_projects_own_errors(tmp_path, pytestconfig):
     tracemalloc.start()
     try:
         for number in range(pytestconfig.getoption("--mutations")):
+            if number % 20 == 0:
+                faulthandler.dump_traceback_later(HANGING, exit=True)
             path, readers = chance.choice(whole)
             text = path.suffix in (".json", ".yaml", ".txt")
             path.write_bytes(damaged(contents[path], chance, text=text))
             for read in readers:
-                faulthandler.dump_traceback_later(HANGING, exit=True)
                 tracemalloc.reset_peak()
                 before, start = tracemalloc.get_traced_memory()[0], time.process_time()
                 wrong = ""
