@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,27 @@ def chunks_in(path: Path, shape: tuple[int, ...]) -> set[Index]:
     folder = path / "c" / "0"
     found = (one.relative_to(folder).parts for one in folder.glob("/".join("*" for _ in shape)))
     return {tuple(map(int, parts)) for parts in found if all(map(str.isdecimal, parts))}
+
+
+def link_chunks(path: Path, target: Path, indices: Collection[Index]) -> set[Index]:
+    """Have the files of chunks in another array too, without a copy; return those that are there.
+
+    On a disk without hard links, none are.
+    """
+    linked = set()
+    folders = set()
+    for index in indices:
+        place = Path("c", "0", *map(str, index))
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (target / place).hardlink_to(path / place)
+        except OSError:  # the caller reads and writes it
+            continue
+        linked.add(index)
+        folders.add((target / place).parent)
+    for folder in folders:
+        atomic.sync_folder(folder)
+    return linked
 
 
 def read_chunk(

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import Monitor, atomic
-from .chunk_files import chunks_in, create_array, open_array, read_chunk
+from . import open_stores
+from .chunk_files import chunks_in, create_array, link_chunks, open_array, read_chunk
 from .chunks import (
     OVERVIEW,
     Chunk,
@@ -70,8 +71,7 @@ class LabelStore:
         self._path = path
         self._array = None if path is None else open_array(path, shape)
         self._there = set() if path is None else chunks_in(path, shape)  # on disk; others are empty
-        with _ALL_LOCK:
-            _ALL.add(self)
+        open_stores.add(self)
 
     @property
     def path(self) -> Path | None:
@@ -440,11 +440,9 @@ class LabelStore:
 
     @contextmanager
     def saved_to(
-        self, path: Path, monitor: Monitor | None = None, axes: str = ""
+        self, path: Path, monitor: Monitor | None = None, axes: str = "", *, in_place: bool = False
     ) -> Iterator[None]:
-        """Write everything into a new folder; this store uses it once the block has ended.
-
-        If the block raises, this store stays as it was.
+        """Write everything into a new folder, which this store uses if the block does not raise.
 
         Parameters
         ----------
@@ -454,6 +452,8 @@ class LabelStore:
             Told of each chunk; can stop in between.
         axes : str
             The letters of all axes, which then are names of the axes of the Zarr array.
+        in_place : bool
+            Whether the folder will take the place of the present one, and may share its files.
 
         Raises
         ------
@@ -464,7 +464,9 @@ class LabelStore:
             array = create_array(path, self.shape, axes)
             there: set[Index] = set()
             written: dict[Index, Any] = {}  # the marks of those that are in memory only
-            indices = self._indices()
+            if in_place and self._path is not None and not self.in_memory:
+                there = link_chunks(self._path, path, self._there - self._changed.keys())
+            indices = [one for one in self._indices() if one not in there]
             for done, index in enumerate(indices):
                 if monitor is not None:
                     monitor.tell("Writing labels", done, len(indices))
@@ -495,13 +497,3 @@ class LabelStore:
                 self._there.discard(index)
             if index in self._changed and self._changed[index] is mark:
                 del self._changed[index]
-
-
-_ALL: WeakSet[LabelStore] = WeakSet()
-_ALL_LOCK = threading.Lock()
-
-
-def in_use(path: Path) -> bool:
-    """Return whether a `LabelStore` of this process reads a folder."""
-    with _ALL_LOCK:
-        return any(store.path == path and not store.in_memory for store in _ALL)

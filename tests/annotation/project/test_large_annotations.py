@@ -126,12 +126,16 @@ def test_a_merged_class_changes_on_disk_and_a_window_saves_on(project):
     paint(store, 550, 2)
     project.save("slide", StoredState(store, CLASSES))
     before = arrays_of(project, "slide")[0]
+    untouched = (before / "c" / "0" / "1" / "0").stat().st_ino
     done = project.change_class(ClassChange("nucleus", CLASSES[2], merge=True))
     assert done.images == ("slide",)
     assert reopened(project).labels.sum() == 400
     assert list(reopened(project).classes) == [2]
     assert arrays_of(project, "slide")[0] == before
-    kept = LabelStore(SHAPE, done.backup / "annotations" / before.name)
+    assert (before / "c" / "0" / "1" / "0").stat().st_ino == untouched  # was not written again
+    backup = done.backup / "annotations" / before.name
+    assert (backup / "c" / "0" / "1" / "0").stat().st_ino != untouched
+    kept = LabelStore(SHAPE, backup)
     assert kept.counts().labels == {1: 100, 2: 100}
     store.relabel([1], 2)  # as the window does
     paint(store, 300, 2)

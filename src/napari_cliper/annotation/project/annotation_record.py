@@ -41,8 +41,9 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
 from ...segmentation import InvalidInputError, Monitor, Thresholds, atomic
 from ..edit_mask import ACCEPTED, CLEANED, PAINTED, AnnotationState
-from ..label_store import LabelStore, in_use
+from ..label_store import LabelStore
 from ..memory_store import MemoryStore
+from ..open_stores import in_use
 from ..stored_state import StoredState, memory_store_of
 from .settings import thresholds_from_record
 
@@ -246,7 +247,8 @@ def written_arrays(
         Base name of the image's files.
     state : AnnotationState
     store : str
-        Name of the folder for a stack or a large image; default: a new one.
+        Name of the folder of the annotation, whose place `folder` will take, for a stack or a large
+        image; default: a new one.
     monitor : Monitor, optional
         Told of each chunk of a stack or a large image.
 
@@ -269,7 +271,9 @@ def written_arrays(
         name = store or f"{stem}.zarr"
         with ExitStack() as saved:
             try:
-                saved.enter_context(found.saved_to(folder / name, monitor, axes))
+                saved.enter_context(
+                    found.saved_to(folder / name, monitor, axes, in_place=bool(store))
+                )
             except BaseException:
                 remove(folder, (name,))
                 raise

@@ -315,7 +315,15 @@ class AnnotationStore:
         atomic.sync_file(staging / path.name)
         replaced = (path.name, found.labels, found.edit_mask)
         clicked = any(map(change.is_of, clicks_in(state.record.get(CLICKS))))
-        used = clicked or pixels_of(state, change.old) > 0
+        used = clicked or (
+            pixels_of(state, change.old) > 0
+            if found.pixels is None
+            else any(
+                label in found.pixels
+                for label, row in found.classes.items()
+                if change.is_of(row.name)
+            )
+        )
         return StagedRecord(file, content, replaced, record, used)
 
     def check_staged(self, staged: StagedRecord) -> None:

@@ -1,0 +1,35 @@
+"""The label stores of this process, by the folder that they read."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Protocol
+from weakref import WeakSet
+
+
+class OpenStore(Protocol):
+    """What is asked of a `label_store.LabelStore`."""
+
+    in_memory: bool
+
+    @property
+    def path(self) -> Path | None:
+        """The folder that it reads."""
+        ...
+
+
+_ALL: WeakSet[OpenStore] = WeakSet()
+_LOCK = threading.Lock()
+
+
+def add(store: OpenStore) -> None:
+    """Take up a new store, as long as it is in use."""
+    with _LOCK:
+        _ALL.add(store)
+
+
+def in_use(path: Path) -> bool:
+    """Return whether a store reads a folder."""
+    with _LOCK:
+        return any(store.path == path and not store.in_memory for store in _ALL)
