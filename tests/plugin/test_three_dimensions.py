@@ -9,6 +9,7 @@ import pytest
 
 from napari_cliper.annotation.edit_mask import PAINTED
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.controllers.objects import ObjectsController
 
 pytestmark = pytest.mark.one_binding
 
@@ -25,12 +26,22 @@ def stack(dock, run, settle):
     return dock
 
 
-def test_in_3d_results_are_seen_and_what_needs_a_plane_says_so_in_the_foot(stack, settle):
+def test_in_3d_results_are_seen_and_what_needs_a_plane_says_so_in_the_foot(stack, settle, qtbot):
     dock = stack
     dock.annotation_panel.accept_button.click()
+    dock.frame.go_to("objects")
+    objects = next(one for one in dock.controllers if isinstance(one, ObjectsController))
+    wait = partial(qtbot.waitUntil, lambda: dock.idle and objects.idle, timeout=30_000)
+    wait()
+    drawn_on = dock.viewer.layers["stack objects"]
+    assert "decided" in dock.annotation_panel.done.format()
     dock.viewer.dims.ndisplay = 3
     settle(dock)
-    for name in ("stack annotation", "stack prediction"):
+    wait()
+    drawn_on.mode = "paint"
+    assert drawn_on.mode == "pan_zoom"  # nothing would take what is drawn
+    assert dock.annotation_panel.done.format() == ""
+    for name in ("stack annotation", "stack prediction", "stack objects"):
         layer = dock.viewer.layers[name]
         assert layer.visible
         assert layer.data[1].any()
@@ -44,13 +55,22 @@ def test_in_3d_results_are_seen_and_what_needs_a_plane_says_so_in_the_foot(stack
         partial(dock.key_cursor.move, 0, 1),
         correction.next_uncertain,
         correction.click_controller.click,
+        dock.all_planes.accept,
+        objects.undo,
+        objects.redo,
     ):
         dock.status_panel.message.setText("")
         act()
         settle(dock)
         assert "in 3-D" in dock.status_panel.message.text(), act
         assert "Go back to the 2-D view" in dock.status_panel.message.text(), act
-    assert len(dock.viewer.layers) == 3
+    assert len(dock.viewer.layers) == 4
+    assert "in 3-D" in dock.annotation_panel.accept_planes.toolTip()
+    dock.viewer.dims.ndisplay = 2
+    settle(dock)
+    wait()
+    drawn_on.mode = "paint"
+    assert drawn_on.mode == "paint"
 
 
 def test_a_3d_stroke_paints_all_the_planes_that_it_changes(stack, settle):

@@ -244,11 +244,17 @@ class AllPlanes(Controller):
         """Accept the predictions of all planes, as one undo step, by the rule of the panel."""
         choice = self._choice()
         planes = [] if choice is None else self._result.kept.planes_of(choice.layer)
-        if choice is None or len(planes) < 2:
-            self.say_error(ui_text.NO_PLANES)
+        if why_not := self._why_no_planes(planes):
+            self.say_error(why_not)
             return
         with self.told():
             self._accept(planes)
+
+    def _why_no_planes(self, planes: Sequence[PredictedPlane]) -> str:
+        """Why the predictions of all planes cannot be accepted; empty if they can."""
+        if len(planes) > 1:
+            return ""
+        return ui_text.NO_PLANES if self._choice() else self._images.why_not() or ui_text.NO_PLANES
 
     def _accept(self, planes: Sequence[PredictedPlane]) -> None:
         annotations, first = self._state.annotations, planes[0].choice
@@ -282,7 +288,7 @@ class AllPlanes(Controller):
         choice = self._choice()
         planes = [] if choice is None else self._result.kept.planes_of(choice.layer)
         self._thresholds.offer_planes(several=len(planes) > 1)
-        self._annotation.set_planes("" if len(planes) > 1 else ui_text.NO_PLANES)
+        self._annotation.set_planes(self._why_no_planes(planes))
         if choice is None or self._chosen_axis(choice) is None:
             self._strip.setValue(Planes())
         else:

@@ -478,7 +478,7 @@ class AnnotationController(Controller):
             choice.layer is annotation.image and annotation.fits
         )  # fmt: skip
         if annotation is None or choice is None or not of_this:
-            self._panel.show_done(None)
+            self._panel.show_done(None, begun=annotation is not None and choice is None)
             return None
         predicted: tuple[NDArray[Any], Region] | tuple[()] = ()
         seen = self._result.seen()

@@ -239,6 +239,7 @@ class ObjectsController(Controller):
 
     def _forget(self) -> None:
         self.made = None
+        self._display.lock()
         self._show()
         self.table.follow(None)
 
@@ -407,6 +408,7 @@ class ObjectsController(Controller):
     ) -> None:
         choice = self._state.on_screen
         if choice is None:
+            self.say_error(self._state.why_nothing_seen)
             return
         kept = self.of(choice.layer)
         taken = step(kept)

@@ -79,6 +79,11 @@ class ObjectsDisplay(Controller):
             layer.remove()
         return layer is not None
 
+    def lock(self) -> None:
+        """Let nothing be drawn until objects are shown: in 3-D, nothing would take it."""
+        for one in self._layers.values():
+            one.layer.editable = False
+
     def show(self, made: MadeObjects | None, *, wanted: bool) -> None:
         """Show objects while the page is open, unless they are switched off."""
         shown = None
@@ -88,6 +93,7 @@ class ObjectsDisplay(Controller):
                 shown = self.layer_of(made.seen.choice)
                 shown.show(made.seen.choice, made.plane.objects.numbers, made.features)
                 shown.show_planes(made.others)
+                shown.layer.editable = True
         for one in self._layers.values():
             if one.layer.visible != (one is shown):  # setting it ends the mode of the layer
                 one.layer.visible = one is shown

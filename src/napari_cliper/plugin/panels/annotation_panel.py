@@ -178,10 +178,10 @@ class AnnotationPanel(QWidget):
         self.accept_planes.setEnabled(not why_not)
         self.accept_planes.setToolTip(why_not or ui_text.ACCEPT_PLANES_TIP)
 
-    def show_done(self, done: Done | None) -> None:
-        """Show how much is done."""
+    def show_done(self, done: Done | None, *, begun: bool = False) -> None:
+        """Show how much of the plane is done; nothing without a plane of a `begun` annotation."""
         self.done.setValue(0 if done is None else round(100 * done.decided))
-        self.done.setFormat(ui_text.done_bar(done))
+        self.done.setFormat("" if done is None and begun else ui_text.done_bar(done))
         self.done.setToolTip(ui_text.done_text(done))
 
 
