@@ -5,7 +5,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 from .features.preprocessing import RGBImage
@@ -19,9 +21,11 @@ from .scoring.prototypes import BACKGROUND, Prototypes
 PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "numpy")
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of what the result depends on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+@cache
+def versions() -> Mapping[str, str]:
+    """Of Python and of what the result depends on; read from the disk once."""
+    found = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    return MappingProxyType(found)
 
 
 def embedding_record(
@@ -67,7 +71,7 @@ def engine_record(networks: Networks) -> dict[str, Any]:
     """The weights of the loaded networks, and the versions of libraries."""
     return {
         "weights": [dict(row) for one in networks.loaded.values() for row in one.weights],
-        "versions": versions(),
+        "versions": dict(versions()),
     }
 
 

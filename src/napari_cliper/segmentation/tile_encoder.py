@@ -20,7 +20,7 @@ from .config import Settings
 from .errors import InvalidInputError
 from .features.mosaic import Mosaic, presence
 from .features.pixel_planes import InterpolatedPlanes, PixelPlanes
-from .features.preprocessing import RGBPixels
+from .features.preprocessing import RGBPixels, is_constant
 from .features.tiled_image import TiledImage, tile_window
 from .image_reader import ImageReader
 from .labelling.label_rule import ClassRanges
@@ -131,7 +131,7 @@ class TileEncoder:
         pixels: RGBPixels,
     ) -> dict[TilePart, str]:
         """The keys of a tile in the store; none for a tile without contrast."""
-        if (pixels == pixels[0, 0]).all():
+        if is_constant(pixels):
             return {}
         source = self._source(image, layout, place, pixels)
         depends_on = [identity, pixels]

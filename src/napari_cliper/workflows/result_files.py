@@ -15,7 +15,7 @@ from ..io.images import pixel_sizes_of
 from ..io.journal import Journal
 from ..io.json_records import write_json
 from ..io.writers.measurements import write_table
-from ..io.writers.overlay import overlay
+from ..io.writers.overlay import write_overlay
 from ..io.writers.tiff import write_label_tiff
 from ..labels.label_class import rows_of
 from ..labels.labelled_image import PIXEL, LabelledImage
@@ -124,7 +124,7 @@ def _drawn(
     rows = dict(enumerate(rows_of(classes), 1))
     try:
         small, image = _reduced(labels, pixels)
-        overlay(LabelledImage(place.stem, small, rows, image=image)).save(place)
+        write_overlay(place, LabelledImage(place.stem, small, rows, image=image))
     except MemoryError:
         place.unlink(missing_ok=True)
         return False

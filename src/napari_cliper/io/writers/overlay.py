@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,12 @@ def overlay(image: LabelledImage) -> Image.Image:
 
 
 def write_overlay(path: Path, image: LabelledImage) -> None:
-    """Write an `overlay` in the format given by the suffix of the file."""
-    overlay(image).save(path)
+    """Write an `overlay` as a PNG.
+
+    Runs of equal bytes are all that is looked for: on overlays of scenes, this takes half the time
+    of zlib's default, and the files are as large.
+    """
+    overlay(image).save(path, format="PNG", compress_type=zlib.Z_RLE)
 
 
 def _outlines(labels: LabelArray) -> NDArray[np.bool_]:

@@ -74,7 +74,7 @@ def to_rgb(image: Any, contrast: Limits | None = None, gamma: float = 1.0) -> RG
     check_shape(image)
     if isinstance(image, Composite):
         mixed = np.asarray(image)
-        if (mixed == mixed[0, 0]).all():
+        if is_constant(mixed):
             raise no_contrast(image.note)
         return RGBImage(mixed, (image.note,), image.record)
     channels, notes = as_channels(np.asarray(image))
@@ -82,7 +82,7 @@ def to_rgb(image: Any, contrast: Limits | None = None, gamma: float = 1.0) -> RG
     _check_contrast(channels)
     found = to_8bit(channels, contrast, gamma)
     pixels = found.pixels
-    if (pixels == pixels[0, 0]).all():
+    if is_constant(pixels):
         raise no_contrast(found.note)
     notes += (found.note,) if found.note else ()
     return RGBImage(as_rgb(pixels), notes, found.record)
@@ -110,6 +110,12 @@ def no_contrast(note: str) -> InvalidInputError:
         f"All pixels are equal after conversion: {note} Set the contrast limits to the range of "
         "the image."
     )
+
+
+def is_constant(image: NDArray[Any]) -> bool:
+    """Return whether all pixels of a (Y, X, C) array are equal."""
+    one = image[0, 0]
+    return bool((image[0] == one).all() and (image == one).all())  # the first row mostly decides
 
 
 def check_shape(image: Any) -> None:
@@ -145,6 +151,8 @@ def check_shape(image: Any) -> None:
 
 def check_finite(image: NDArray[Any]) -> None:
     """Refuse a (Y, X, C) array with values that are NaN or infinite."""
+    if image.dtype.kind in "bui":
+        return
     bad = ~np.isfinite(image).all(axis=2)
     if bad.any():
         raise InvalidInputError(
@@ -154,9 +162,8 @@ def check_finite(image: NDArray[Any]) -> None:
 
 
 def _check_contrast(image: NDArray[Any]) -> None:
-    colour = image[0, 0]
-    if (image == colour).all():
-        first, *others = colour.tolist()
+    if is_constant(image):
+        first, *others = image[0, 0].tolist()
         value = first if all(one == first for one in others) else (first, *others)
         raise InvalidInputError(
             f"Every pixel of the image has the value {value}: there is nothing to segment. "

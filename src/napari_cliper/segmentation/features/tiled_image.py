@@ -25,6 +25,7 @@ from .preprocessing import (
     as_rgb,
     check_finite,
     check_shape,
+    is_constant,
     no_contrast,
 )
 from .pyramid import Pyramid
@@ -191,7 +192,7 @@ def tiled_image(source: Any, contrast: Limits | None = None, gamma: float = 1.0)
     check_finite(sample)
     stretch = stretch_of(sample, contrast, gamma)
     pixels = stretch.apply(sample)
-    if (pixels == pixels[0, 0]).all():
+    if is_constant(pixels):
         raise no_contrast(" ".join((*notes, stretch.note)).strip())
     notes = (*notes, stretch.note) if stretch.note else notes
     return TiledImage(source, stretch, notes, coarser=levels[1:])
