@@ -21,6 +21,7 @@ from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io import images
 from napari_cliper.io.image_decoding import open_image
+from napari_cliper.io.writers import overlay
 from napari_cliper.labels.palette import class_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
 from napari_cliper.workflows import (
@@ -365,7 +366,7 @@ def test_a_folder_stands_for_its_images(segment, image_file, tmp_path):
 @pytest.mark.parametrize(
     ("module", "where"),
     [
-        (result_files, "overlay"),
+        (overlay, "overlay"),
         (image_planes, "read_image_with_axes"),
         (segment_planes, "label_counts"),
     ],

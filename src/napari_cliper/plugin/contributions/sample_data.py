@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-from ...demo.scenes import KINDS, Scene, example_scene, make_scene
+from ...demo.scenes import KINDS, Scene, make_scene
 from ...labels.palette import class_colours
 from .. import ui_text
 
@@ -16,8 +16,11 @@ LayerData = tuple[NDArray[Any], dict[str, Any], str]
 
 
 def mixed_scene() -> list[LayerData]:
-    """A phase contrast scene with several kinds of objects, and its ground truth."""
-    return _scene(ui_text.MIXED_SCENE, example_scene())
+    """A phase contrast scene with bubbles, yeast, crystals and bacteria, and its ground truth.
+
+    The word ``bubble`` alone finds parts of crystals too, which hints then correct.
+    """
+    return _scene(ui_text.MIXED_SCENE, make_scene((512, 640), 1_000_029))
 
 
 def fluorescence_scene() -> list[LayerData]:
