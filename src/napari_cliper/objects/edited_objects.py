@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..labels.numbers import mapped
 from .numbering import keep_edits, remember
-from .object_set import Numbers, Objects, objects_of
+from .object_set import Numbers, Objects, no_objects, objects_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class EditedObjects:
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> EditedObjects:
         """Return a plane without objects."""
-        return cls.of(objects_of(np.zeros(shape, np.int32)))
+        return cls.of(no_objects(shape))
 
     @property
     def touched(self) -> bool:

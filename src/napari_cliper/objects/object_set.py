@@ -209,6 +209,12 @@ def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None)
     return Objects(own, ids, of_object, areas)
 
 
+def no_objects(shape: tuple[int, ...]) -> Objects:
+    """Describe an array without objects; unlike `objects_of`, it looks at no pixel."""
+    nothing = np.zeros(0, np.int64)
+    return Objects(np.zeros(shape, np.int32), nothing, nothing.astype(np.uint16), nothing)
+
+
 @dataclass(frozen=True, eq=False)
 class Runs:
     """Runs of equal numbers along the last axis, without 0, in the order of the pixels.

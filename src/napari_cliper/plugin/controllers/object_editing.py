@@ -24,7 +24,7 @@ from .. import ui_text
 from ..layers.image_layers import ImageChoice
 from ..layers.image_view import pixel_under
 from ..layers.object_preview import ObjectPreview
-from ..layers.objects_layer import ObjectsLayer
+from ..layers.objects_layer import ObjectsLayer, make_room
 from ..object_work import MadeObjects
 from ..panels.objects_panel import ObjectsPanel
 from ..panels.state_panel import State
@@ -415,7 +415,9 @@ class ObjectEditing(Controller):
         if self._layer is None or self.tool != "draw":
             return
         try:
-            (self._layer.selected_label,) = next_numbers(self._objects.highest())
+            (number,) = next_numbers(self._objects.highest())
+            make_room(self._layer, number)
+            self._layer.selected_label = number
         except InvalidInputError as error:
             self._on_ended()
             self.say_error(str(error))

@@ -29,6 +29,15 @@ from .image_layers import (
 )
 
 
+def make_room(layer: Labels, highest: int) -> None:
+    """Let a layer of objects have numbers up to the highest one.
+
+    It has 16 bits until it needs more: napari draws them in a tenth of the time.
+    """
+    if highest > np.iinfo(layer.data.dtype).max:
+        layer.data = layer.data.astype(np.int32)
+
+
 class ObjectsLayer(QObject):
     """Shows the objects of an image, plane by plane.
 
@@ -60,7 +69,7 @@ class ObjectsLayer(QObject):
         self._planes: dict[tuple[int, ...], NDArray[np.int32] | None] = {}
         self._shown: tuple[ImageChoice, NDArray[np.int32]] | None = None
         self.layer = Labels(
-            np.zeros(labels_shape(whole), np.int32),
+            np.zeros(labels_shape(whole), np.uint16),
             name=ui_text.objects_layer(choice.name),
             metadata={OUTPUT_KEY: {OBJECTS_OF: choice.name}},
             **transforms(whole),
@@ -120,6 +129,7 @@ class ObjectsLayer(QObject):
         self._shown = choice, numbers
         self._planes[choice.plane] = numbers
         if not np.array_equal(self.layer.data[here], numbers):
+            make_room(self.layer, int(numbers.max(initial=0)))
             self.layer.data[here] = numbers
             self.layer.refresh()
         if features is not None:
@@ -133,6 +143,7 @@ class ObjectsLayer(QObject):
         """Show objects of other planes than the one on the screen, without their features."""
         new = {at: one for at, one in planes.items() if self._planes.get(at) is not one}
         self._planes |= new
+        make_room(self.layer, max((int(one.max(initial=0)) for one in new.values()), default=0))
         for plane, numbers in new.items():
             self.layer.data[plane] = numbers
             self._features.pop(plane, None)
@@ -153,6 +164,7 @@ class ObjectsLayer(QObject):
         if self._draws:
             return
         self._planes[choice.plane] = None
+        make_room(self.layer, int(numbers.max(initial=0)))
         self.layer.data[(*choice.plane, *part)] = numbers
         self.layer.refresh()
 

@@ -117,6 +117,7 @@ class ObjectList(QDialog):
         assert rows is not None  # noqa: S101
         rows.hide()
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setResizeContentsPrecision(0)  # only visible rows, not a thousand
         self.view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self.view.setSortingEnabled(True)
         column = QVBoxLayout(self)
