@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..labels.numbers import mapped
 from .numbering import keep_edits, remember
-from .object_set import Numbers, Objects, no_objects, objects_of
+from .object_set import Numbers, Objects, no_objects
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +63,14 @@ class EditedObjects:
             Of `editing`, or with other classes.
         """
         old = self.objects
-        changed = old.numbers != new.numbers
-        numbers = {*np.unique(old.numbers[changed]).tolist()}
-        numbers |= {*np.unique(new.numbers[changed]).tolist()}
         both = np.isin(new.ids, old.ids)
         before = old.labels[np.searchsorted(old.ids, new.ids[both])]
-        numbers |= {*new.ids[both][new.labels[both] != before].tolist()}
+        numbers = {*new.ids[both][new.labels[both] != before].tolist()}
+        if new.numbers is old.numbers:
+            return replace(self, objects=new, edited=self.edited | numbers)
+        changed = old.numbers != new.numbers
+        numbers |= {*np.unique(old.numbers[changed]).tolist()}
+        numbers |= {*np.unique(new.numbers[changed]).tolist()}
         there = new.numbers > 0
         return replace(
             self,
@@ -158,8 +160,12 @@ class EditedObjects:
         )
         changed = np.zeros(self.removed.shape, bool)
         for old, other in pairs:
-            changed |= old != other
-        box = _box_of(changed)
+            if old is not other:
+                changed |= old != other
+        return self._step(_box_of(changed))
+
+    def _step(self, box: tuple[slice, ...]) -> EditStep:
+        """What brings these objects back where only a part of the plane changes."""
         return EditStep(
             self.removed.shape,
             box,
@@ -172,29 +178,25 @@ class EditedObjects:
 
     def undone(self, step: EditStep) -> EditedObjects:
         """Return the objects as before an edit; labels may have been split again meanwhile."""
-        numbers = self.objects.numbers.copy()
-        removed, remembered = self.removed.copy(), self.remembered.copy()
-        numbers[step.box] = step.numbers
-        removed[step.box] = step.removed
-        remembered[step.box] = step.remembered
-        found = objects_of(numbers)
-        now = dict(zip(self.objects.ids.tolist(), self.objects.labels.tolist(), strict=True))
-        labels = [step.labels.get(one, now.get(one, 0)) for one in found.ids.tolist()]
-        objects = replace(
-            self.objects,
-            numbers=numbers,
-            ids=found.ids,
-            labels=np.array(labels, np.uint16),
-            areas=found.areas,
-        )
-        edited = step.edited & {*found.ids.tolist()}
+        objects, removed, remembered = self.objects, self.removed, self.remembered
+        if step.numbers.size:
+            numbers = objects.numbers.copy()
+            removed, remembered = removed.copy(), remembered.copy()
+            numbers[step.box] = step.numbers
+            removed[step.box] = step.removed
+            remembered[step.box] = step.remembered
+            objects = objects.with_numbers(numbers, step.box)
+        ids = objects.ids.tolist()
+        now = zip(ids, objects.labels.tolist(), strict=True)
+        labels = [step.labels.get(one, label) for one, label in now]
+        objects = replace(objects, labels=np.array(labels, np.uint16))
+        edited = step.edited & {*ids}
         return replace(self, objects=objects, edited=edited, removed=removed, remembered=remembered)
 
     def taken_back(self, step: Step) -> tuple[EditedObjects, Step]:
         """Return the objects as before a step, and the step that makes it again."""
         if isinstance(step, EditStep):
-            before = self.undone(step)
-            return before, self.before_edit(before)
+            return self.undone(step), self._step(step.box)
         before = self.renumbered(step.numbers)
         return before, step.inverse()
 

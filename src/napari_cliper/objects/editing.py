@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt, find_objects
 from skimage import measure
 from skimage.draw import line
 
 from ..labels.numbers import mapped
 from ..segmentation import InvalidInputError
-from .object_set import Objects, next_numbers, objects_of
+from .object_set import Objects, next_numbers
 
 Point = tuple[int, int]
 """Row and column."""
@@ -34,7 +34,7 @@ def merge(objects: Objects, numbers: Collection[int]) -> Objects:
     for number in given:
         objects.class_of(number)
     new = np.where(np.isin(objects.ids, given), given[0], objects.ids).astype(np.int32)
-    changed = _changed(objects, mapped(objects.numbers, objects.ids, new))
+    changed = objects.with_numbers(mapped(objects.numbers, objects.ids, new))
     return changed.with_labels({given[0]: objects.class_of(given[0])})
 
 
@@ -66,15 +66,18 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     # A line of 8-connected pixels does not divide 8-connected regions, so that parts are
     # connected by sides here.
-    on_line = np.zeros(objects.numbers.shape, bool)
-    on_line[..., rows[inside], columns[inside]] = True
+    on_line = np.zeros((height, width), bool)
+    on_line[rows[inside], columns[inside]] = True
     numbers = objects.numbers.copy()
     highest = max(highest, int(objects.ids.max(initial=0)))
-    for number in np.unique(objects.numbers[on_line]).tolist():
-        if number == 0:
-            continue
-        own = objects.numbers == number
-        parts, count = measure.label(own & ~on_line, connectivity=1, return_num=True)
+    hit = np.setdiff1d(objects.numbers[..., rows[inside], columns[inside]], 0)
+    order = np.zeros(len(objects.ids), np.int32)
+    order[np.searchsorted(objects.ids, hit)] = np.arange(1, len(hit) + 1)
+    boxes = find_objects(mapped(objects.numbers, objects.ids, order), len(hit))
+    for number, box in zip(hit.tolist(), boxes, strict=True):
+        own = numbers[box] == number
+        cutting = np.broadcast_to(on_line[box[-2:]], own.shape)
+        parts, count = measure.label(own & ~cutting, connectivity=1, return_num=True)
         if count < 2:
             continue
         sizes = np.bincount(parts.ravel())[1:]
@@ -82,9 +85,9 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
         highest += len(new)
         names = np.zeros(count + 1, np.int64)
         names[1:][np.argsort(-sizes, kind="stable")] = [number, *new]
-        nearest = _nearest(parts, own & on_line)
-        numbers[own] = names[np.where(parts > 0, parts, nearest)[own]]
-    return _changed(objects, numbers)
+        nearest = _nearest(parts, own & cutting)
+        numbers[box][own] = names[np.where(parts > 0, parts, nearest)[own]]
+    return objects.with_numbers(numbers)
 
 
 def _nearest(parts: NDArray[Any], pixels: NDArray[np.bool_]) -> NDArray[Any]:
@@ -145,7 +148,7 @@ def add(objects: Objects, mask: NDArray[np.bool_], label: int, highest: int = 0)
             f"{objects.numbers.shape} with at least one pixel."
         )
     (number,) = next_numbers(max(highest, int(objects.ids.max(initial=0))))
-    changed = _changed(objects, np.where(mask, np.int32(number), objects.numbers))
+    changed = objects.with_numbers(np.where(mask, np.int32(number), objects.numbers))
     return changed.with_labels({number: label})
 
 
@@ -170,8 +173,12 @@ def numbers_along(objects: Objects, path: Sequence[Point]) -> list[int]:
 
 def touches(objects: Objects, mask: NDArray[np.bool_], number: int) -> bool:
     """Return whether a mask overlaps an object, or touches it by a side or a corner."""
-    around = binary_dilation(mask, np.ones((3,) * mask.ndim, bool))
-    return bool((objects.numbers[around] == number).any())
+    boxes = find_objects(mask.astype(np.uint8))
+    if not boxes:
+        return False
+    box = tuple(slice(max(one.start - 1, 0), one.stop + 1) for one in boxes[0])
+    around = binary_dilation(mask[box], np.ones((3,) * mask.ndim, bool))
+    return bool((objects.numbers[box][around] == number).any())
 
 
 def redraw(objects: Objects, numbers: NDArray[np.int32], label: int) -> Objects:
@@ -185,13 +192,8 @@ def redraw(objects: Objects, numbers: NDArray[np.int32], label: int) -> Objects:
     label : int
         The class of objects whose number no object had; 0 for none.
     """
-    found = objects_of(numbers)
+    found = objects.with_numbers(numbers)
     labels = np.full(len(found.ids), label, np.uint16)
     old = np.isin(found.ids, objects.ids)
     labels[old] = objects.labels[np.searchsorted(objects.ids, found.ids[old])]
-    return replace(found, labels=labels, diameters=objects.diameters)
-
-
-def _changed(objects: Objects, numbers: NDArray[np.int32]) -> Objects:
-    """The objects of a new array; each has the class of most of its pixels."""
-    return replace(objects_of(numbers, objects.label_array()), diameters=objects.diameters)
+    return replace(found, labels=labels)

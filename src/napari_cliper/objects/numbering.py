@@ -164,8 +164,12 @@ def remember(remembered: Numbers, objects: Objects) -> Numbers:
     objects : Objects
         Of the same shape.
     """
-    gone = np.where(np.isin(remembered, objects.ids), np.int32(0), remembered)
-    return np.where(objects.numbers > 0, objects.numbers, gone)
+    found = objects.numbers.copy()
+    earlier = (found == 0) & (remembered > 0)
+    numbers = remembered[earlier]
+    numbers[np.isin(numbers, objects.ids)] = 0
+    found[earlier] = numbers
+    return found
 
 
 def split_region(

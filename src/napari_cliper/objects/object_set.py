@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -83,6 +84,55 @@ class Objects:
             self.class_of(number)
             new[np.searchsorted(self.ids, number)] = label
         return replace(self, labels=new)
+
+    def with_numbers(self, numbers: Numbers, box: tuple[slice, ...] = ()) -> Objects:
+        """Return the objects of an array with changed pixels; faster than `objects_of`.
+
+        An object that has got pixels has the class of most of its pixels before; of equal counts
+        the lowest label.
+
+        Parameters
+        ----------
+        numbers : int32 array
+            In the shape of the present one.
+        box : tuple of slice, optional
+            The part outside of which nothing has changed.
+
+        Raises
+        ------
+        InvalidInputError
+            For numbers below 0.
+        """
+        before, after = self.numbers[box], numbers[box]
+        differ = before != after
+        moved = (before[differ].astype(np.int64) << 32) + after[differ]
+        pairs, counts = np.unique(moved, return_counts=True)
+        moves = [
+            (*divmod(pair, 1 << 32), n) for pair, n in zip(pairs.tolist(), counts, strict=True)
+        ]
+        _check_range([new for _, new, _ in moves])
+        ids = self.ids.tolist()
+        areas = dict(zip(ids, self.areas.tolist(), strict=True))
+        labels = dict(zip(ids, self.labels.tolist(), strict=True))
+        for old, _, count in moves:
+            if old:
+                areas[old] -= count
+        votes: dict[int, Counter[int]] = {}
+        for old, new, count in moves:
+            if new:
+                own = votes.setdefault(new, Counter({labels.get(new, 0): areas.get(new, 0)}))
+                own[labels.get(old, 0)] += count
+        for number, own in votes.items():
+            areas[number] = own.total()
+            labels[number] = min((-count, label) for label, count in own.items())[1]
+        left = sorted(number for number, area in areas.items() if area)
+        return replace(
+            self,
+            numbers=numbers,
+            ids=np.array(left, np.int64),
+            labels=np.array([labels[number] for number in left], np.uint16),
+            areas=np.array([areas[number] for number in left], np.int64),
+        )
 
     def counts(self) -> dict[int, int]:
         """Return the number of objects of each label that has one."""
@@ -188,12 +238,8 @@ def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None)
     InvalidInputError
         For numbers below 0 or above 2147483647, and arrays of different shapes.
     """
-    low, high = (int(numbers.min()), int(numbers.max())) if numbers.size else (0, 0)
-    if low < 0 or high > HIGHEST:
-        raise InvalidInputError(
-            f"Object numbers are from {low} to {high}, but only 0 to {HIGHEST} are supported. "
-            "Renumber the objects from 1."
-        )
+    if numbers.size:
+        _check_range((int(numbers.min()), int(numbers.max())))
     own = numbers.astype(np.int32, copy=False)
     dense, ids, areas = without_gaps(own)
     if labels is None:
@@ -207,6 +253,15 @@ def objects_of(numbers: NDArray[np.integer], labels: NDArray[Any] | None = None)
         counts = overlaps(dense[inside], labels[inside], len(ids), int(labels.max(initial=0)))
         of_object = np.asarray(counts.argmax(axis=1)).ravel()[1:].astype(np.uint16)
     return Objects(own, ids, of_object, areas)
+
+
+def _check_range(numbers: Collection[int]) -> None:
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    if low < 0 or high > HIGHEST:
+        raise InvalidInputError(
+            f"Object numbers are from {low} to {high}, but only 0 to {HIGHEST} are supported. "
+            "Renumber the objects from 1."
+        )
 
 
 def no_objects(shape: tuple[int, ...]) -> Objects:
