@@ -52,6 +52,23 @@ def test_cut_along_lines_in_all_directions(objects):
     assert len(both.ids) == 5
 
 
+def test_changed_pixels_are_counted_as_the_whole_array_is(objects):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        numbers = objects.numbers.copy()
+        for _ in range(3):
+            top, left = rng.integers(0, 50, 2)
+            numbers[top : top + 20, left : left + 30] = rng.choice([0, 4, 7, 90, 300])
+        found, expected = objects.with_numbers(numbers), objects_of(numbers, objects.label_array())
+        for name in ("ids", "labels", "areas"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name))
+        objects = found
+    numbers = objects.numbers.copy()
+    numbers[0, 0] = -1
+    with pytest.raises(InvalidInputError, match="from -1"):
+        objects.with_numbers(numbers)
+
+
 def test_delete_and_add(objects):
     assert delete(objects, [4, 90]).ids.tolist() == [7]
     assert inside_box(objects, (slice(0, 40), slice(0, 60))) == [4, 7]

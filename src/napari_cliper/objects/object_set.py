@@ -105,12 +105,14 @@ class Objects:
         """
         before, after = self.numbers[box], numbers[box]
         differ = before != after
-        moved = (before[differ].astype(np.int64) << 32) + after[differ]
+        given = after[differ]
+        if given.size:
+            _check_range((int(given.min()), int(given.max())))
+        moved = (before[differ].astype(np.int64) << 32) + given
         pairs, counts = np.unique(moved, return_counts=True)
         moves = [
             (*divmod(pair, 1 << 32), n) for pair, n in zip(pairs.tolist(), counts, strict=True)
         ]
-        _check_range([new for _, new, _ in moves])
         ids = self.ids.tolist()
         areas = dict(zip(ids, self.areas.tolist(), strict=True))
         labels = dict(zip(ids, self.labels.tolist(), strict=True))

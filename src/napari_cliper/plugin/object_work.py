@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,6 @@ from ..annotation.saved_objects import plane_record
 from ..io.files import whole_files
 from ..io.formats import FORMATS
 from ..io.readers.object_files import ImportedObjects, read_objects
-from ..io.writers.measurements import brief_region_table
 from ..labels.labelled_image import PIXEL, LabelledImage
 from ..labels.regions import pixel_area, voxel_volume
 from ..labels.units import in_one_unit
@@ -341,28 +339,6 @@ def write_measurements(
     return ui_text.objects_measured(
         objects=len(made.every.objects.ids), path=path, notes=" ".join(csv.notes_of(image))
     )
-
-
-def measured(made: MadeObjects, _report: Report, _should_stop: ShouldStop) -> dict[str, list[Any]]:
-    """Return the columns of the table of objects.
-
-    In the unit of the pixel size where it is known; the names of the columns have the units.
-    """
-    table = brief_region_table(object_image(made, with_pixels=True))
-    rows = {number: at for at, number in enumerate(made.plane.objects.ids.tolist())}
-    order = [rows.get(number, len(rows)) for number in table["object"]]
-    known = ([*one.tolist(), math.nan] for one in (made.scores, made.margins))
-    scores, margins = ([one[at] for at in order] for one in known)
-    edited = made.every.edited.edited
-    numbers = table.pop("object")
-    return {
-        "object": numbers,
-        "class": table.pop("class"),
-        "score": scores,
-        "margin": margins,
-        **table,
-        "edited": [number in edited for number in numbers],
-    }
 
 
 def read_object_file(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from canvas_mouse import at, canvas_of, drag_over
 from napari.utils.key_bindings import coerce_keybinding
@@ -17,10 +18,13 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import shortcuts
 from napari_cliper.plugin.controllers.objects import ObjectsController
 from napari_cliper.plugin.layers.labelled_layer import labelled_of_layer
+from napari_cliper.plugin.object_measures import measured
 
 A, B = (slice(10, 30), slice(10, 30)), (slice(10, 30), slice(34, 54))
 C, D = (slice(50, 70), slice(10, 50)), (slice(80, 86), slice(100, 106))
 """Painted objects, which get the numbers 1 to 4; A and B are pollen, C and D red blood cells."""
+
+JOB = (lambda _: None, lambda: False)  # takes progress, and never stops
 
 
 @pytest.fixture
@@ -91,6 +95,7 @@ def test_objects_are_merged_cut_deleted_and_survive_a_new_splitting(page, qtbot)
     dock, panel = page, page.panels["objects"]
     assert sizes(dock) == {1: 400, 2: 400, 3: 800, 4: 36}
     active = dock.viewer.layers.selection.active
+    first = measured(controller(dock).made, None, *JOB)
     take(dock, qtbot, "merge")
     assert "Click two objects" in panel.hint.text()
     assert dock.viewer.cursor.style == "cross"
@@ -101,6 +106,12 @@ def test_objects_are_merged_cut_deleted_and_survive_a_new_splitting(page, qtbot)
     click(dock, qtbot, 20, 40)
     assert sizes(dock) == {1: 800, 3: 800, 4: 36}
     assert "Merged 2 objects into object 1" in said(dock)
+    made = controller(dock).made
+    anew = measured(made, None, *JOB).columns
+    pd.testing.assert_frame_equal(
+        pd.DataFrame(measured(made, first, *JOB).columns), pd.DataFrame(anew)
+    )
+    assert anew["area [pixel]"] == [800, 800, 36]
     assert feature(dock, 1, "edited")
     qtbot.mouseClick(panel.undo_button, Qt.MouseButton.LeftButton)
     settle(dock, qtbot)

@@ -18,7 +18,7 @@ from napari_cliper.annotation.saved_objects import objects_in
 from napari_cliper.objects.splitting import split
 from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.controllers.objects import ObjectsController
-from napari_cliper.plugin.object_work import measured
+from napari_cliper.plugin.object_measures import measured
 
 SHAPE = (60, 90)
 DISC, PAIR, LATE = (20, 20), (20, 60), (48, 70)
@@ -199,7 +199,7 @@ def test_a_stack_is_split_in_3d_edited_on_all_planes_measured_and_exported(dock,
     voxel = 1.5 * 0.5 * 0.5
     volumes = layer.features.set_index("index")["volume [µm³]"]
     assert volumes[int(places[0])] == pytest.approx(voxel * int(expected.areas[0]))
-    columns = measured(objects.made, lambda _: None, lambda: False)
+    columns = measured(objects.made, None, lambda _: None, lambda: False).columns
     assert columns["volume [micrometer^3]"] == pytest.approx(
         [voxel * int((layer.data == number).sum()) for number in columns["object"]], rel=1e-4
     )

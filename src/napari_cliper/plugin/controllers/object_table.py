@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import Signal
 
 from ...objects.linked_planes import LinkEvent
 from .. import ui_text
-from ..object_work import MadeObjects, measured, write_measurements
+from ..object_measures import MeasuredObjects, measured
+from ..object_work import MadeObjects, write_measurements
 from ..panels.object_list import ObjectList
 from ..panels.objects_panel import ObjectsPanel
 from ..worker import Work
@@ -39,6 +39,7 @@ class ObjectTable(Controller):
         self.window: ObjectList | None = None
         """The window, once it was opened."""
         self._made: MadeObjects | None = None
+        self._measured: MeasuredObjects | None = None
         self._events: tuple[LinkEvent, ...] = ()
         self._sorted_for: str | None = None  # the origin that the table was sorted for
         self._measuring = self.newest(self._snapshot)
@@ -73,22 +74,24 @@ class ObjectTable(Controller):
         self._made, self._events = made, events
         if self.window is not None and self.window.isVisible():
             self._measuring.request()
+        else:
+            self._measured = None
 
     def _snapshot(self) -> Work | None:
         if self._made is None:
+            self._measured = None
             if self.window is not None:
                 self.window.show_objects("", {})
                 self.window.show_events(())
             return None
-        made = self._made
-        work = partial(measured, made)
-        return lambda report, should_stop: (made, work(report, should_stop))
+        return partial(measured, self._made, self._measured)
 
-    def _on_measured(self, found: tuple[MadeObjects, dict[str, list[Any]]]) -> None:
-        made, columns = found
+    def _on_measured(self, found: MeasuredObjects) -> None:
+        self._measured = found
         if self.window is None:
             return
-        self.window.show_objects(made.seen.image(made.seen.labels).name, columns)
+        made = found.made
+        self.window.show_objects(made.seen.image(made.seen.labels).name, found.columns)
         self.window.show_events(event_texts(made.seen.choice, self._events))
         if made.origin != self._sorted_for:
             self._sorted_for = made.origin
