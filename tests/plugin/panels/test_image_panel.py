@@ -216,6 +216,8 @@ def test_rectangles_are_offered_where_there_are_any(viewer, panel):
     assert item.text() == "rectangle in a Shapes layer"
     assert not item.isEnabled()
     assert item.toolTip() == ui_text.NO_RECTANGLE
+    panel.regions.setCurrentIndex(2)  # such as by a key: it chooses nothing
+    assert (panel.regions.currentText(), panel.value().region) == ("whole image", None)
     shapes = viewer.add_shapes(name="drawn", ndim=2)
     shapes.add_ellipses(box(0, 0, 30, 30))
     assert not panel.regions.model().item(2).isEnabled()

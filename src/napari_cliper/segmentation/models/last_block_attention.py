@@ -27,7 +27,7 @@ LastBlockAttention = Literal["q-q", "k-k", "v-v", "identity", "vanilla", "q-q+k-
 
 def _affinity(a: Tensor, b: Tensor) -> Tensor:
     """Return softmax(a b^T / sqrt(d)), (..., H, n, n), of two (..., H, n, d) tensors."""
-    return torch.softmax(a @ b.mT * a.shape[-1] ** -0.5, dim=-1)
+    return torch.softmax((a @ b.mT).mul_(a.shape[-1] ** -0.5), dim=-1)
 
 
 def _identity(q: Tensor, k: Tensor, v: Tensor) -> Tensor:  # noqa: ARG001 - one signature in the table
@@ -84,7 +84,7 @@ def normalise_once(summed: Tensor) -> Tensor:
         The attention summed over the blocks, or the result of the previous iteration.
     """
     summed = summed / summed.sum(dim=-2, keepdim=True)
-    return summed / summed.sum(dim=-1, keepdim=True)
+    return summed.div_(summed.sum(dim=-1, keepdim=True))
 
 
 def fused_attention(summed: Tensor) -> Tensor:
@@ -98,10 +98,10 @@ def fused_attention(summed: Tensor) -> Tensor:
     summed : (..., H, n, n) float tensor
         As returned by `normalise_once`.
     """
-    symmetric = (summed + summed.mT) / 2
-    kept = (symmetric - symmetric.mean(dim=-2, keepdim=True)).clamp(min=0)
+    symmetric = (summed + summed.mT).div_(2)
+    kept = symmetric.sub_(symmetric.mean(dim=-2, keepdim=True)).clamp_(min=0)
     # All values of a row may lie below their column means: that row stays 0.
-    return kept / kept.sum(dim=-1, keepdim=True).clamp(min=1e-8)
+    return kept.div_(kept.sum(dim=-1, keepdim=True).clamp(min=1e-8))
 
 
 def mean_similarity(features: Tensor) -> float:
