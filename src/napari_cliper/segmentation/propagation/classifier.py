@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_softmax
 
 STRENGTH = 2.0
 """Weight of one pixel of evidence relative to the penalty on large weights."""
@@ -52,18 +51,25 @@ def fit_classifier(
     """
     count, labels = len(named), int(named.max()) + 1
     points = np.concatenate([features, np.ones((count, 1), np.float32)], axis=1)
-    target = np.zeros((count, labels), np.float32)
-    target[np.arange(count), named] = 1
-    scaled = (STRENGTH * np.asarray(weights, np.float32))[:, None]
+    across = np.ascontiguousarray(points.T)  # (F + 1, P)
+    target = np.zeros((labels, count), np.float32)
+    target[named, np.arange(count)] = 1
+    scaled = (STRENGTH * np.asarray(weights)).astype(np.float32)
     shape = labels, points.shape[1]
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         table = flat.reshape(shape).astype(np.float32)
-        probable = log_softmax(points @ table.T, axis=1)
-        error = (np.exp(probable) - target) * scaled
-        slope = error.T @ points
+        scores = table @ across
+        scores -= scores.max(axis=0)
+        error = np.exp(scores)
+        total = error.sum(axis=0)
+        chosen = (scores * target).sum(axis=0) - np.log(total)
+        error /= total
+        error -= target
+        error *= scaled
+        slope = error @ points
         slope[:, :-1] += table[:, :-1]
-        value = 0.5 * float((table[:, :-1] ** 2).sum()) - float((probable * target * scaled).sum())
+        value = 0.5 * float((table[:, :-1] ** 2).sum()) - float(chosen @ scaled)
         return value, slope.astype(np.float64).ravel()
 
     found = minimize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from skimage.measure import label as numbered
 
 from .affinity import OPEN, ImageAffinity
@@ -76,10 +77,11 @@ def _by_walk(
     affinity: ImageAffinity, members: NDArray[np.float32], named: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Return the label of the densest walk from the other hints, (H,)."""
-    starts = np.zeros((len(affinity.reach), len(named)), np.float32)
     hint, region = np.nonzero(members)
-    np.add.at(starts, (affinity.walked[region], hint), members[hint, region])
-    density = starts.T @ (affinity.reach.numpy() @ starts)  # (H, H): at each hint, from each hint
+    starts = sparse.csr_array(
+        (members[hint, region], (hint, affinity.walked[region])), (len(named), len(affinity.reach))
+    )
+    density = (starts @ affinity.reach.numpy()) @ starts.T  # (H, H): at each hint, from each hint
     np.fill_diagonal(density, 0)
     of_label = named[:, None] == np.arange(named.max() + 1)  # (H, K)
     others = of_label.sum(axis=0) - of_label
