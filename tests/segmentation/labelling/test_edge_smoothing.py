@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
+from napari_cliper.segmentation.labelling import edge_smoothing
 from napari_cliper.segmentation.labelling.edge_smoothing import (
     BLOCK,
     CONTRAST,
+    HALVED,
+    MOST_RADIUS,
     SHARPNESS,
     reach,
     smoothed_best,
@@ -64,21 +68,34 @@ def test_the_filter_fits_a_line_in_each_window():
     np.testing.assert_array_equal(found[decided], (expected > 0.5)[decided])
 
 
-def test_bands_and_labels_that_cannot_win():
+def test_wide_windows_on_every_second_pixel_give_the_same(monkeypatch):
+    truth, lightness, scores = disc_with_spikes()
+    for radius in range(HALVED, MOST_RADIUS + 1):
+        with monkeypatch.context() as patch:
+            coarse = smoothed_best(scores, lightness, radius, slice(0, SHAPE[0]))
+            patch.setattr(edge_smoothing, "HALVED", MOST_RADIUS + 1)
+            full = smoothed_best(scores, lightness, radius, slice(0, SHAPE[0]))
+        assert (coarse != full).mean() < 0.005
+        assert (coarse != truth).mean() < 0.002
+        assert edge_length(coarse) < 1.02 * edge_length(truth)
+
+
+@pytest.mark.parametrize("radius", [RADIUS, MOST_RADIUS])
+def test_bands_and_labels_that_cannot_win(radius):
     _, lightness, scores = disc_with_spikes()
     never = np.zeros(SHAPE, bool)
     never[90:150, 30:120] = True
     scores[1][never] = -np.inf
-    whole = smoothed_best(scores, lightness, RADIUS, slice(0, SHAPE[0]))
+    whole = smoothed_best(scores, lightness, radius, slice(0, SHAPE[0]))
     assert not (whole[never] == 1).any()
     parts = []
     for start in range(0, SHAPE[0], BLOCK):
         stop = min(start + BLOCK, SHAPE[0])
-        first = max(start - reach(RADIUS), 0)
-        band = np.s_[first : stop + reach(RADIUS)]
+        first = max(start - reach(radius), 0)
+        band = np.s_[first : stop + reach(radius)]
         parts.append(
             smoothed_best(
-                scores[:, band], lightness[band], RADIUS, slice(start - first, stop - first)
+                scores[:, band], lightness[band], radius, slice(start - first, stop - first)
             )
         )
     np.testing.assert_array_equal(np.concatenate(parts), whole)

@@ -36,7 +36,7 @@ LEAST_TEXT = 0.05
 ABSENT = 0.3
 """Relative text score of a class that the text scores do not find in the image."""
 
-BAND_BYTES = 1 << 26
+BAND_BYTES = 1 << 24
 """Memory for the scores of one band of rows."""
 
 
@@ -169,7 +169,7 @@ def _bands(
         scores = weighted.rows(start, stop).add_(offsets)
         scores -= scores.amax(dim=0)
         scores.clamp_(min=log(LEAST_PIXEL)).mul_(PIXEL)
-        scores += table[:, region]
+        scores += table.index_select(1, region.flatten()).view_as(scores)  # faster than indexing
         if text.found:
             trust = TEXT * (1 - contradicted[region])
             scores[rows] += text.relative(with_hints, start, stop).mul_(trust)

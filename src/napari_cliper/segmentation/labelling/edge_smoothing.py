@@ -12,9 +12,13 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from scipy.special import softmax
+
+Part = tuple[slice, slice, slice]
 
 RADIUS = 0.5
 """Of the window, in widths of a superpixel."""
@@ -25,6 +29,9 @@ CONTRAST = 0.03
 is 1."""
 SHARPNESS = 2.0
 """Exponent of the probabilities."""
+HALVED = 4
+"""From this radius on, the linear functions are fitted at half the resolution (the fast guided
+filter: He and Sun, arXiv 1505.00996)."""
 BLOCK = 128
 """Side of the squares that are filtered at once; those that have a single label are not."""
 
@@ -66,12 +73,11 @@ def smoothed_best(
         present = np.flatnonzero(np.bincount(raw[window].ravel()))
         if len(present) == 1:
             continue
-        inner = np.s_[top - above : bottom - above, left - before : right - before]
+        inner = np.s_[:, top - above : bottom - above, left - before : right - before]
         some = scores[:, *window][present]
-        smooth = _guided(softmax(SHARPNESS * some, axis=0), lightness[window], radius)
-        smooth[np.isneginf(some)] = -np.inf
-        best = present[_best(smooth[:, *inner])]
-        found[top - rows.start : bottom - rows.start, left:right] = best
+        smooth = _guided(softmax(SHARPNESS * some, axis=0), lightness[window], radius, inner)
+        smooth[np.isneginf(some[inner])] = -np.inf
+        found[top - rows.start : bottom - rows.start, left:right] = present[_best(smooth)]
     return found
 
 
@@ -85,14 +91,28 @@ def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def reach(radius: int) -> int:
-    """Return how far away the pixels are that a result depends on."""
-    return 2 * radius
+    """Return how far away the pixels are that a result depends on; an even number."""
+    return 2 * radius + 2
 
 
 def _guided(
-    planes: NDArray[np.float32], guide: NDArray[np.float32], radius: int
+    planes: NDArray[np.float32], guide: NDArray[np.float32], radius: int, inner: Part
 ) -> NDArray[np.float32]:
-    """Return (K, Y, X) planes after the guided filter."""
+    """Return a part of (K, Y, X) planes after the guided filter; they sum to 1 at each pixel."""
+    some = planes[1:]
+    if radius < HALVED:
+        slope, offset = (lines[inner] for lines in _lines(some, guide, radius))
+    else:
+        lines = _lines(_halved(some), _halved(guide[None])[0], radius // 2)
+        slope, offset = (_doubled(values, inner) for values in lines)
+    offset += slope * guide[inner[1:]]
+    return np.concatenate([1 - offset.sum(axis=0, keepdims=True), offset])
+
+
+def _lines(
+    planes: NDArray[np.float32], guide: NDArray[np.float32], radius: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return slope and offset of the linear functions of the guide, (K, Y, X) each."""
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
         sizes = (0,) * (values.ndim - 2) + (2 * radius + 1,) * 2
@@ -102,4 +122,29 @@ def _guided(
     guide_mean, plane_means = mean(guide), mean(planes)
     variance = mean(guide**2) - guide_mean**2
     slope = (mean(guide * planes) - guide_mean * plane_means) / (variance + CONTRAST)
-    return mean(slope) * guide + mean(plane_means - slope * guide_mean)
+    return mean(slope), mean(plane_means - slope * guide_mean)
+
+
+def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (K, Y, X) planes at half the resolution, rounded up."""
+    odd = [(0, n % 2) for n in planes.shape[1:]]
+    if any(more for _, more in odd):
+        planes = np.pad(planes, [(0, 0), *odd], mode="edge")
+    columns = planes[..., ::2] + planes[..., 1::2]
+    halved: NDArray[np.float32] = (columns[:, ::2] + columns[:, 1::2]) * np.float32(0.25)
+    return halved
+
+
+def _doubled(planes: NDArray[np.float32], inner: Part) -> NDArray[np.float32]:
+    """Return a part of (K, Y, X) planes at twice the resolution, interpolated bilinearly."""
+    first = [max(some.start // 2 - 1, 0) for some in inner[1:]]
+    last = [some.stop // 2 + 2 for some in inner[1:]]
+    part = planes[:, first[0] : last[0], first[1] : last[1]]
+    size = [2 * n for n in part.shape[1:]]
+    full = F.interpolate(torch.from_numpy(part)[None], size, mode="bilinear")[0].numpy()
+    rows, columns = (
+        slice(some.start - 2 * start, some.stop - 2 * start)
+        for some, start in zip(inner[1:], first, strict=True)
+    )
+    doubled: NDArray[np.float32] = full[:, rows, columns]
+    return doubled
