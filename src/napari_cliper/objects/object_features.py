@@ -66,9 +66,7 @@ def object_features(
         return ObjectFeatures(ref(embedding), numbers, ids, *_measured(embedding, objects))
     if earlier.numbers is numbers:
         return earlier
-    differ = earlier.numbers != numbers
-    changed = np.union1d(numbers[differ], earlier.numbers[differ])
-    known = np.isin(ids, earlier.ids) & ~np.isin(ids, changed)
+    known = ~objects.differing(earlier.numbers)
     properties = np.empty((len(ids), earlier.properties.shape[1]))
     patches = np.empty((len(ids), earlier.patches.shape[1]))
     before = np.searchsorted(earlier.ids, ids[known])

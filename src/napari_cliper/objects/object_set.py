@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.ndimage import find_objects
 
 from ..labels.numbers import mapped, without_gaps
 from ..segmentation import InvalidInputError
@@ -135,6 +136,22 @@ class Objects:
             labels=np.array([labels[number] for number in left], np.uint16),
             areas=np.array([areas[number] for number in left], np.int64),
         )
+
+    def differing(self, numbers: Numbers) -> NDArray[np.bool_]:
+        """Return which objects have other pixels than in another array of the shape, (N,)."""
+        differ = self.numbers != numbers
+        changed = np.union1d(self.numbers[differ], numbers[differ])
+        return np.isin(self.ids, changed)
+
+    def cropped(self, chosen: NDArray[np.bool_]) -> tuple[Objects, tuple[slice, ...]]:
+        """Return the objects marked in `chosen`, (N,) bool, at least one, and their bounding box.
+
+        Their `numbers` are those inside of the box.
+        """
+        own = mapped(self.numbers, self.ids, chosen)
+        (box,) = find_objects(own.view(np.uint8))
+        numbers = np.where(own[box], self.numbers[box], np.int32(0))
+        return replace(self.without(~chosen), numbers=numbers), box
 
     def counts(self) -> dict[int, int]:
         """Return the number of objects of each label that has one."""

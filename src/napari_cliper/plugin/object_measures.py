@@ -1,4 +1,4 @@
-"""The table of objects: measured in a thread, and only anew for objects that change. Without Qt."""
+"""The table of objects, measured in a thread; after edits, only changed objects. Without Qt."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-from scipy.ndimage import find_objects
-
 from ..io.writers.measurements import Table, brief_region_table
 from ..labels.labelled_image import LabelledImage
-from ..labels.numbers import mapped
 from ..objects.labelled import with_objects
 from .object_work import MadeObjects, Report, ShouldStop, object_image
 
 MOST = 0.5
-"""Share of changed objects above which all are measured anew."""
+"""Share of changed objects above which all are measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,22 +101,15 @@ def _same_pixels(
 def _updated(earlier: MeasuredObjects, made: MadeObjects) -> Table | None:
     """The measurements of changed objects among the earlier ones; None if most have changed."""
     seen, plane = made.seen, made.plane
-    objects, before = plane.objects, earlier.made.plane.objects.numbers
-    differ = objects.numbers != before
-    changed = np.union1d(objects.numbers[differ], before[differ])
-    new = np.isin(objects.ids, changed)
+    objects = plane.objects
+    new = objects.differing(earlier.made.plane.objects.numbers)
     if new.sum() > MOST * len(new):
         return None
     tables = [earlier.table]
     rows = {number: (0, row) for row, number in enumerate(earlier.table["object"])}
     if new.any():
-        own = mapped(objects.numbers, objects.ids, new)
-        ((height, width),) = find_objects(own.view(np.uint8))
-        box = height, width
-        there = replace(
-            objects.without(~new), numbers=np.where(own[box], objects.numbers[box], np.int32(0))
-        )
-        part = replace(seen, choice=replace(seen.choice, region=box))
+        there, box = objects.cropped(new)
+        part = replace(seen, choice=replace(seen.choice, region=(box[0], box[1])))
         image = part.image(seen.labels[box], with_pixels=True)
         found = brief_region_table(with_objects(replace(image, classes=plane.classes), there))
         if [*found] != [*earlier.table]:
