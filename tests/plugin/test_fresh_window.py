@@ -30,21 +30,17 @@ def seen_in(what, **environment):
     return json.loads(result.stdout.splitlines()[-1])
 
 
-def test_download_is_the_first_button_that_is_pressed(hub, tmp_path):
+def test_download_is_the_first_button_that_is_pressed_without_a_network_and_again(hub, tmp_path):
     hub.files[DINO.repositories[0], DINO.files[0][0]] = os.urandom(400_000)
-    found = seen_in("download", HF_ENDPOINT=hub.url, HF_HUB_CACHE=str(tmp_path / "fresh"))
-    assert "has been downloaded" in found["message"]
-    assert found["missing"] == 0
+    found = seen_in("download", HUB=hub.url, HF_HUB_CACHE=str(tmp_path / "fresh"))
+    (refused, missing), (loaded, left) = found["tries"]
+    assert DINO.name in refused
+    assert "no connection" in refused
+    assert "Traceback" not in refused
+    assert missing == 1
+    assert "has been downloaded" in loaded
+    assert left == 0
     assert any("MB" in stage for stage in found["stages"])
-
-
-def test_download_without_a_network_says_what_to_do(tmp_path):
-    nobody = "http://127.0.0.1:9"
-    found = seen_in("download", HF_ENDPOINT=nobody, HF_HUB_CACHE=str(tmp_path))
-    assert DINO.name in found["message"]
-    assert "no connection" in found["message"]
-    assert "Traceback" not in found["message"]
-    assert found["missing"] == 1
 
 
 def test_cancel_while_pytorch_is_loaded_and_run_again():
