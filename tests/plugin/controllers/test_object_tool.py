@@ -92,7 +92,7 @@ def test_a_click_outlines_an_object_and_a_key_paints_it_as_one_undo_step(objects
     assert overlap(shown(objects), RED) > 0.85
     assert objects.viewer.layers.selection.active is active
     assert tuple(objects.viewer.scene.camera.center) == centre
-    assert "outline 1 of 3, pollen grain" in text(objects)
+    assert "Outline 1 of 3: pollen grain" in text(objects)
     areas = [shown(objects).sum()]
     for number in (2, 3):
         press_key(objects, shortcuts.NEXT_OUTLINE)

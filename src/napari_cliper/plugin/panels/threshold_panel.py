@@ -107,6 +107,7 @@ class ThresholdPanel(QWidget):
         row = QHBoxLayout()
         row.addWidget(QLabel(ui_text.AS_LAYERS))
         row.addWidget(self.score_maps)
+        row.addSpacing(8)
         row.addWidget(self.both_stages)
         row.addStretch(1)
         grid.addLayout(row, 3, 0, 1, 2)

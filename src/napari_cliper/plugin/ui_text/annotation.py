@@ -171,11 +171,11 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "click": (
             "Click",
-            "Everything like it: click to say which class is there. Delete a point to undo it.",
+            "Click to say which class is there; similar regions follow. Delete a point to undo it.",
         ),
         "object": (
             "Object",
-            "This one only: click one object to outline it. J shows another outline, K keeps it.",
+            "Outline the object that you click. J shows another outline, K keeps it.",
         ),
         "brush": ("Brush", "Paint the class into the annotation."),
         "erase": ("Erase", "Paint background into the annotation."),
@@ -186,7 +186,7 @@ TOOLS: Mapping[str, tuple[str, str]] = MappingProxyType(
     }
 )
 """Name and tooltip by tool."""
-PROPAGATE = "Propagate to everything like it"
+PROPAGATE = "Propagate to similar regions"
 PROPAGATE_TIP = (
     "Your strokes, clicks and outlines also change the prediction in similar regions. Off: only "
     "the pixels that you paint or click change."

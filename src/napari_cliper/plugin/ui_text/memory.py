@@ -15,8 +15,8 @@ UNLOAD_TIP = (
 )
 UNLOAD_WHY_NOT = "No network is in memory."
 CACHE_SIZE_TIP = (
-    "Memory for the features of images that were run: new words for these images take a moment "
-    "only. When it is full, the features used longest ago are removed."
+    "Memory for the features of images that were run: new words for these images then take "
+    "only a moment. When it is full, the features used longest ago are removed."
 )
 CACHE_SIZE_NAME = "Memory for image features in GB"
 CACHE_SIZE_UNIT = " GB"

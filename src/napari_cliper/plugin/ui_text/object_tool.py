@@ -9,10 +9,8 @@ from .engine import size_text
 if TYPE_CHECKING:
     from ...segmentation import WeightsEntry
 
-OBJECT_HOW = (
-    "This one only: click the object or drag a box around it. Shift+click leaves something out."
-)
-OUTLINING = "This one only: outlining ..."
+OBJECT_HOW = "Click one object, or drag a box around it. Shift+click leaves a part out."
+OUTLINING = "Outlining the object ..."
 NEXT_OUTLINE = "Other outline"
 NEXT_OUTLINE_TIP = "Show the next of the outlines that the model offers (J)."
 KEEP_OUTLINE = "Keep outline"
@@ -24,7 +22,7 @@ CHOOSE_SAM_FOLDER_TIP = (
     "A folder with config.json and model.safetensors of a SAM, SAM 2 or EdgeTAM, or with an "
     "encoder and a decoder as ONNX files."
 )
-SAM_UNUSABLE = "This one only: the model for outlines could not be used."
+SAM_UNUSABLE = "The model for outlines could not be used."
 OUTLINE_LAYER = "outline of the object"
 OUTLINE_CLICKS_LAYER = "clicks of the object"
 OUTLINE_BOX_LAYER = "box of the object"
@@ -32,8 +30,8 @@ OUTLINE_BOX_LAYER = "box of the object"
 
 def outline_shown(*, number: int, of: int, name: str) -> str:
     """Which outline is shown, and of which class it becomes."""
-    which = f"outline {number} of {of}" if of > 1 else "outline"
-    return f"This one only: {which}, {name}. Click again to correct it."
+    which = f"Outline {number} of {of}" if of > 1 else "Outline"
+    return f"{which}: {name}. Click again to correct it."
 
 
 def keep_outline_tip(name: str) -> str:
@@ -54,11 +52,11 @@ def outline_kept(*, name: str, changed: int) -> str:
 def sam_needed(row: WeightsEntry) -> str:
     """The model for outlines is not on this machine; its size and licence."""
     return (
-        f"This one only: needs {row.name} ({size_text(row.size)}, licence {row.licence}), which "
+        f"Outlines need the model {row.name} ({size_text(row.size)}, licence {row.licence}), which "
         "is not on this machine."
     )
 
 
 def sam_folder_missing(folder: str) -> str:
     """The remembered folder of the model is gone."""
-    return f"This one only: needs a model for outlines, but there is no folder {folder}."
+    return f"Outlines need a model, but there is no folder {folder}."

@@ -21,7 +21,7 @@ OBJECTS_FILE_TITLE = "Open objects of another program"
 OBJECT_FILES = "Objects (*.tif *.tiff *.png *.json *.geojson *.txt)"
 OTHERS_HOW = (
     "Each object has the class with the highest score; the table lists unsure ones first. Correct "
-    "some with the tool Class: once two classes have one, the others follow."
+    "some with the tool Class: after corrections in two classes, the others follow."
 )
 OTHERS_NOT_RUN = "Run the image: objects then get the class with the highest score."
 OBJECTS_EMPTY = "There are no objects yet. Run on the page Find, or paint on the page Correct."
@@ -66,12 +66,10 @@ TABLE_FILES = "Table (*.csv)"
 NO_OBJECTS = "There are no objects."
 OBJECTS_BUSY = "A table of objects is being made. Wait for it to end."
 UNDO_EDIT = "Undo edit"
-UNDO_EDIT_TIP = (
-    "Take back the last edit of an object (Ctrl+Z while the layer of objects is active)."
-)
+UNDO_EDIT_TIP = "Undo the last edit of an object (Ctrl+Z while the layer of objects is active)."
 NO_EDIT = "No object was edited."
-EDIT_UNDONE = "The last edit of an object was taken back."
-EDIT_REDONE = "The edit of an object was made again."
+EDIT_UNDONE = "The last edit of an object was undone."
+EDIT_REDONE = "The edit of an object was redone."
 
 IN_3D = "In 3-D"
 IN_3D_TIP = (

@@ -19,8 +19,8 @@ ACCEPT_PLANES_TIP = (
     "in one step."
 )
 PROPAGATE_PLANES_TIP = (
-    "Take the hints and accepted pixels of the plane that you see to the planes after and before "
-    "it, one by one. It stops where a plane agrees too little with the one before (Dice "
+    "Propagate the hints and accepted pixels of the plane on the screen to the next planes on both "
+    "sides, one by one. It stops where a plane agrees too little with the one before (Dice "
     "coefficient of the classes), and at planes that are decided. Painted pixels never change."
 )
 PROPAGATING = "Propagating to the next planes"
@@ -29,7 +29,9 @@ NOTHING_TO_PROPAGATE = (
     "There are no hints and no accepted pixels on this plane. Correct or accept it first."
 )
 NO_NEXT_PLANE = "The next planes on both sides are decided, or belong to a nearer corrected plane."
-NO_PLANES = "There are no predictions of several planes. Choose all planes beside Run first."
+NO_PLANES = (
+    "There are no predictions of several planes. Run all planes first: see the menu beside Run."
+)
 ALL_PLANES = "Thresholds for all planes"
 ALL_PLANES_TIP = "Whether thresholds apply to all planes of the stack, or only to this one."
 STRIP_NAME = "Planes"
