@@ -96,7 +96,7 @@ def test_a_click_outlines_an_object_and_a_key_paints_it_as_one_undo_step(objects
     areas = [shown(objects).sum()]
     for number in (2, 3):
         press_key(objects, shortcuts.NEXT_OUTLINE)
-        assert f"outline {number} of 3" in text(objects)
+        assert f"Outline {number} of 3" in text(objects)
         areas.append(shown(objects).sum())
     assert areas[1] > areas[0] > areas[2]  # the model's order, as nothing was predicted
     press_key(objects, shortcuts.NEXT_OUTLINE)
