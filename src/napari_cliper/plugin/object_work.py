@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from ..objects.labelled import with_objects
 from ..objects.linked_planes import Plane
 from ..objects.object_features import ObjectFeatures
 from ..objects.object_set import Numbers, objects_of
-from ..objects.object_stack import PlaneLabels, split_volume, unstacked
+from ..objects.object_stack import PlaneLabels, split_volume, stacked, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries, usual_smallest
 from ..segmentation import Monitor, Progress
@@ -91,18 +92,28 @@ class MadeVolume:
     ----------
     choices : sequence of ImageChoice
         The planes.
-    whole : PlaneObjects
-        (Z, Y, X).
     planes : mapping of tuple to PlaneObjects
         By the indices of the plane.
     records : mapping of tuple to mapping
         Of the planes that have changed, as saved.
+    made : PlaneObjects or None
+        (Z, Y, X), if they were split together; None after an edit of some planes.
     """
 
     choices: Sequence[ImageChoice]
-    whole: PlaneObjects
     planes: Mapping[Plane, PlaneObjects]
     records: Mapping[Plane, Mapping[str, Any]]
+    made: PlaneObjects | None = None
+
+    @cached_property
+    def whole(self) -> PlaneObjects:
+        """All planes, (Z, Y, X)."""
+        return self.made or stacked([self.planes[one.plane] for one in self.choices])
+
+    def edited(self, known: Callable[[Plane], PlaneObjects | None]) -> MadeVolume:
+        """Return the volume with what is known of each plane after an edit."""
+        planes = {at: known(at) or one for at, one in self.planes.items()}
+        return MadeVolume(self.choices, planes, {})
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +260,7 @@ def _volume(request: ObjectsRequest, should_stop: ShouldStop) -> MadeVolume:
         elif choice.plane != seen.choice.plane:
             after = before  # noqa: PLW2901 - the same array, so that it is not shown again
         planes[choice.plane] = after
-    return MadeVolume(choices, whole, planes, records)
+    return MadeVolume(choices, planes, records, whole)
 
 
 def _spacing(seen: SeenLabels) -> tuple[float, ...]:

@@ -217,6 +217,10 @@ def test_a_stack_is_split_in_3d_edited_on_all_planes_measured_and_exported(dock,
     exported = labelled_of(state, "stack", None, image_axes="ZYX").with_separate()
     assert np.array_equal(exported.instances, layer.data)
     objects.undo()
+    assert objects.made.every.objects.ids.tolist() == [one, other]  # before they are made again
+    for shown in (False, True):
+        panel.show_switch.setChecked(shown)
+    assert np.array_equal(layer.data == one, expected.numbers == 1)
     settle(dock, qtbot)
     assert {*np.unique(layer.data).tolist()} == {0, one, other}
     assert np.array_equal(layer.data == one, expected.numbers == 1)

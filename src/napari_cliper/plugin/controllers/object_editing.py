@@ -224,7 +224,7 @@ class ObjectEditing(Controller):
     def _how(self) -> str:
         made, name = self._objects.made, self._panel.chosen_class()
         if self.tool == "merge":
-            if made is not None and self._first in made.every.objects.ids:
+            if made is not None and self._first and self._first in made.every.objects.ids:
                 name = made.every.named(self._first)
                 return ui_text.merge_second(number=self._first, name=name)
             return ui_text.MERGE_HOW
@@ -338,7 +338,8 @@ class ObjectEditing(Controller):
 
     def _merge_by_click(self, number: int) -> None:
         made = self._objects.made
-        if made is None or self._first not in made.every.objects.ids or self._first == number:
+        other = bool(self._first) and self._first != number
+        if made is None or not other or self._first not in made.every.objects.ids:
             self._first = number
             self._tell()
             return

@@ -449,7 +449,9 @@ class ObjectsController(Controller):
         """Show edited objects at once, save them, and bring counts and scores up to date."""
         made = self.made
         if made and (made.origin, made.seen.choice.key[:2]) == (origin, choice.key[:2]):
-            self.made = replace(made, plane=plane)
+            kept, sides = self.of(choice.layer), whole_sides(choice)
+            deep = made.volume and made.volume.edited(lambda at: kept.of((origin, at), sides))
+            self.made = replace(made, plane=plane, volume=deep)
             layer = self._display.of(choice.layer)
             if layer is not None:
                 layer.show(choice, plane.objects.numbers)
