@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import replace
 
 import numpy as np
@@ -220,3 +221,12 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
         assert any("pixel size of this image is 0.5 µm" in one for one in here.record["notes"])
     with pytest.raises(WorkerLostError, match="No scheduler answers"):
         predict_images(project, PredictionKey("new"), there)
+    monkeypatch.setattr(clusters, "SECONDS_TO_CONNECT", 20)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # Cancel needs no answer
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+        asked = iter([False] * 3)
+        waiting = Monitor(should_stop=lambda: next(asked, True))
+        with pytest.raises(Stopped):
+            predict_images(
+                project, PredictionKey("new"), on_cluster(Cluster(scheduler=address), job), waiting
+            )

@@ -32,7 +32,7 @@ class Workers:
         self.tasks = []
 
     @contextmanager
-    def workplace(self, setup):
+    def workplace(self, setup, _monitor):
         self.own = setup()
         yield self
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -60,7 +62,7 @@ class Cluster:
             )
 
     @contextmanager
-    def workplace(self, setup: Callable[[], Any]) -> Iterator[Workplace]:
+    def workplace(self, setup: Callable[[], Any], monitor: Monitor) -> Iterator[Workplace]:
         """Context manager: start or find the workers.
 
         Parameters
@@ -68,6 +70,8 @@ class Cluster:
         setup : callable
             Called once in each worker, also in those that start later; what it returns is the
             first argument of every task there. Must be picklable.
+        monitor : Monitor
+            Asked whether to stop while the scheduler does not answer.
 
         Raises
         ------
@@ -84,13 +88,7 @@ class Cluster:
                 '[cluster]".'
             ) from error
         if self.scheduler:
-            try:
-                client = Client(self.scheduler, timeout=SECONDS_TO_CONNECT, set_as_default=False)
-            except (OSError, ValueError) as error:
-                raise WorkerLostError(
-                    f"No scheduler answers at {self.scheduler} ({error}). Check the address, and "
-                    "that the scheduler runs."
-                ) from error
+            client = _connected(self.scheduler, monitor)
             with client, Workplace.on(client, setup) as place:
                 yield place
             return
@@ -111,6 +109,34 @@ class Cluster:
             Workplace.on(client, setup, shares_gpus=True) as place,
         ):
             yield place
+
+
+def _connected(address: str, monitor: Monitor) -> Client:
+    """Return a client of a running scheduler; asks often whether to stop."""
+    from distributed import Client  # noqa: PLC0415 - optional
+
+    found: futures.Future[Client] = futures.Future()
+
+    def connect() -> None:
+        try:
+            found.set_result(Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False))
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits
+            found.set_exception(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        while not futures.wait([found], timeout=0.1).done:
+            monitor.check()
+    except BaseException:
+        found.add_done_callback(lambda late: late.exception() or late.result().close())
+        raise
+    try:
+        return found.result()
+    except (OSError, ValueError) as error:
+        raise WorkerLostError(
+            f"No scheduler answers at {address} ({error}). Check the address, and that the "
+            "scheduler runs."
+        ) from error
 
 
 class Workplace:

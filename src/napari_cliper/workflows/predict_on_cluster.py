@@ -48,7 +48,7 @@ def on_cluster(cluster: Cluster, job: PredictionJob) -> Way:
     """Return the way to predict images on a cluster; their pixels are sent to the workers."""
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
-        with cluster.workplace(partial(_Predicting, job)) as place:
+        with cluster.workplace(partial(_Predicting, job), monitor) as place:
             for plane, found in place.each(_predict, planes, monitor):
                 yield plane.name, found
 

@@ -31,7 +31,7 @@ def on_cluster(cluster: Cluster) -> Way:
 
     def way(run: SegmentRun, monitor: Monitor, _notify: Notify) -> Iterator[Outcome]:
         monitor.tell("Starting the workers", 0, 0)
-        with cluster.workplace(partial(Segmenting, run.job)) as place:
+        with cluster.workplace(partial(Segmenting, run.job), monitor) as place:
             run.start(place.call(Segmenting.engine_record, monitor))
             large: list[_Large] = []
             yield from _images(run, place, large, monitor)
