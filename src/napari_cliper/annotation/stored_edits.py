@@ -7,6 +7,7 @@ this module, in the coordinates of the image, so that they also work where the w
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -261,6 +262,21 @@ def region_of(where: Any, shape: tuple[int, ...]) -> Region:
         for part, side in zip(parts, shape, strict=True)
     )  # fmt: skip
     return rows, columns
+
+
+def unpack(changes: Iterable[ChunkChange], window: Region) -> None:
+    """Have the new pixels that a window will show uncompressed; for the thread that changed them.
+
+    Parameters
+    ----------
+    changes : iterable of ChunkChange
+        Of a fork; see `StoredEdits.merge` and `relabel`.
+    window : (slice, slice)
+        See `StoredEdits.region`.
+    """
+    for change in changes:
+        if change.new is not None and _common(change.region, window) is not None:
+            _ = change.new.pixels
 
 
 def _common(region: Part, other: Region) -> Region | None:

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QWidget
 from ...annotation.label_store import LabelStore
 from ...annotation.merge import Rule
 from ...annotation.stored_accept import Accepted, StoredAccept
+from ...annotation.stored_edits import unpack
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Monitor, Progress
 from .. import ui_text
@@ -113,7 +114,7 @@ class AcceptJob(Controller):
             If a job is running.
         """
         started = self._main_job.start_told(
-            partial(_accepted, work, annotation.store, agreed),
+            partial(_accepted, work, annotation.store, annotation.edits.region, agreed),
             partial(self._on_worked, annotation, work, on_accepted, agreed),
         )
         if not started:
@@ -158,6 +159,7 @@ class AcceptJob(Controller):
 def _accepted(
     work: StoredAccept,
     store: LabelStore,
+    shown: Region,
     agreed: bool,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
@@ -169,4 +171,6 @@ def _accepted(
         painted = work.painted(store, monitor)
         if painted:
             return painted
-    return work.run(store, monitor)
+    accepted = work.run(store, monitor)
+    unpack((one for changes, _ in accepted.changes.values() for one in changes), shown)
+    return accepted

@@ -18,6 +18,7 @@ from ...annotation.class_change import ClassChange, Relabelled, pixels_of
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.project.class_edits import ClassChanged, ClassPixels
 from ...annotation.project.project import Project
+from ...annotation.stored_edits import unpack
 from ...annotation.user_hints import CLICKS, clicks_in
 from ...segmentation import Monitor, Progress
 from .. import ui_text
@@ -266,6 +267,8 @@ def _changed(
     monitor = Monitor(report, should_stop)
     relabelled = {one: work(monitor) for one, work in relabellings.items()}
     done = [project.change_class(change, monitor) for project in projects]
+    for one, labels in relabelled.items():
+        unpack(labels.changes, one.edits.region)
     backups = [one.backup for one in done if one.backup is not None]
     names = tuple(name for one in done for name in one.images)
     return ClassChanged(names, backups[-1] if backups else None), relabelled
