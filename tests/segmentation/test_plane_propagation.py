@@ -28,7 +28,7 @@ from napari_cliper.segmentation import (
 from napari_cliper.segmentation.plane_propagation import plane_seeds
 from napari_cliper.segmentation.propagation.appearance import learn_appearance
 
-SEEDS, PLANES, SIDE = (1_000_000, 1_000_001), 11, 96
+SEEDS, PLANES, SIDE = (1_000_000, 1_000_002), 11, 96
 KIND_NAMES = ("nucleus", "diatom", "bubble")
 INVENTED = [ClassPrompt(name) for name in ("zorfel", "quibbix", "mandrone")]
 
