@@ -76,8 +76,8 @@ def overlay(image: LabelledImage) -> Image.Image:
 def write_overlay(path: Path, image: LabelledImage) -> None:
     """Write an `overlay` as a PNG.
 
-    Runs of equal bytes are all that is looked for: on overlays of scenes, this takes half the time
-    of zlib's default, and the files are as large.
+    Compressed by runs of equal bytes only, which takes a third to a half of the time of zlib's
+    default. Files of synthetic scenes are as large, those of real images a fifth larger.
     """
     overlay(image).save(path, format="PNG", compress_type=zlib.Z_RLE)
 
