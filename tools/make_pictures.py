@@ -128,6 +128,11 @@ class Window:
         """Save the whole window."""
         save_window(self.viewer, name)
 
+    def settle(self) -> None:
+        """Wait until nothing runs or waits to run."""
+        wait(SETTLE)
+        wait(lambda: self.dock.idle)
+
     def run(self) -> None:
         """Press Run and wait for the end."""
         self.dock.run()
@@ -185,18 +190,17 @@ def labelled_images() -> None:
         clicks = dock.correction_controller.click_controller.of(viewer.layers["stain"])
         assert clicks is not None
         clicks.layer.add(deepest(scene.labels == label))
-        wait(4 * SETTLE)
+        window.settle()
     dock.frame.show_panel(dock.corrections_panel)
     window.shoot("dock-clicks")
 
     dock.corrections_panel.uncertainty.setChecked(True)
-    wait(4 * SETTLE)
+    window.settle()
     window.shoot("dock-uncertainty")
     dock.corrections_panel.uncertainty.setChecked(False)
 
     dock.annotation_panel.accept_button.click()
-    wait(lambda: dock.job is None)
-    wait(4 * SETTLE)
+    window.settle()
     dock.frame.show_panel(dock.prototypes_panel)
     wait(SETTLE)
     window.shoot("dock-prototypes")
@@ -219,7 +223,7 @@ def project_images(window: Window) -> None:
         dock.image_panel.images.setCurrentText("plate 2")
         window.run()
         dock.annotation_panel.accept_button.click()
-        wait(4 * SETTLE)  # it saves by itself
+        window.settle()  # it saves by itself
         dock.frame.show_panel(dock.project_panel)
         window.shoot("dock-project")
         dock.close_down()  # while the folder is there
