@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_cliper.annotation import chunks, label_store
+from napari_cliper.annotation.class_change import Relabelling, relabelled_store
 from napari_cliper.annotation.edit_history import Edits
 from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.annotation.memory_store import MemoryStore
@@ -183,3 +184,24 @@ def test_snapshots_stay_as_they_were_whatever_changes_and_is_saved_since(tmp_pat
         snapshot.save(copy := tmp_path / f"copy {number}")
         opened = label_store.LabelStore(snapshot.shape, copy)
         np.testing.assert_array_equal(opened.read_labels(every), then)
+
+
+def test_labels_are_changed_in_a_fork_while_one_paints_on():
+    labels = np.zeros((3, 40, 40), np.uint16)
+    edits = Edits(labels, np.zeros(labels.shape, np.uint8))
+    labels[:, 5:30, :20], labels[:, 5:30, 20:] = 1, 2
+    edits.follow(painted=True)
+    for opened, new in ((True, 0), (False, 1)):
+        relabelled = relabelled_store(edits.store, Relabelling((2,), new, opened))
+        labels = edits.labels
+        labels[1, :9], labels[2, 30:, 3] = 2, 3  # in the editor, while the thread works
+        expected = np.where(labels == 2, new, labels)
+        edits.relabel(relabelled)
+        assert not edits.follow()  # nothing is taken for painting or undo
+        np.testing.assert_array_equal(edits.labels, expected)
+        np.testing.assert_array_equal(edits.store.labels, expected)
+        np.testing.assert_array_equal(edits.edit_mask == PAINTED, expected > 0)
+        assert edits.store.counts().labels.keys() == {1, 3}
+        edits.labels[0, 0, 0] = 2
+        assert edits.follow(painted=True)
+        assert edits.edit_mask[0, 0, 0] == PAINTED

@@ -13,6 +13,7 @@ from ..segmentation import Monitor, Thresholds
 from .chunks import ChunkChange
 from .edit_mask import OPEN, AnnotationState, Labels
 from .label_store import LabelStore
+from .memory_store import MemoryStore
 from .saved_objects import OBJECTS, objects_in
 from .stored_state import StoredState
 from .user_hints import CLICKS, Clicks, clicks_in
@@ -126,29 +127,68 @@ def relabelling_of(classes: Mapping[int, ClassRow], change: ClassChange) -> Rela
 
 @dataclass(frozen=True, eq=False)
 class Relabelled:
-    """A `LabelStore` whose pixels got other labels in a fork."""
+    """A `LabelStore` whose pixels got other labels in a fork.
+
+    Parameters
+    ----------
+    relabelling : Relabelling
+    fork : LabelStore
+    changes : list of ChunkChange
+        None for a store in memory.
+    labels : uint16 array, optional
+        Of a store in memory: a copy of the labels of the fork, to be edited.
+    """
 
     relabelling: Relabelling
     fork: LabelStore
     changes: list[ChunkChange]
+    labels: Labels | None = None
 
 
 def relabelled_store(
     store: LabelStore, relabelling: Relabelling, monitor: Monitor | None = None
 ) -> Relabelled:
-    """Give pixels other labels in a fork of a store; for `StoredEdits.relabel`."""
+    """Give pixels other labels in a fork of a store; for `relabel` of its edits."""
     fork = store.fork()
     own, new, opened = relabelling.old, relabelling.new, relabelling.opened
     changes = fork.relabel(own, new, opened=opened, monitor=monitor)
-    return Relabelled(relabelling, fork, changes)
+    labels = fork.labels.copy() if isinstance(fork, MemoryStore) else None
+    return Relabelled(relabelling, fork, changes, labels)
+
+
+def relabelled_by(
+    store: LabelStore,
+    classes: Mapping[int, ClassRow],
+    change: ClassChange,
+    monitor: Monitor | None = None,
+    *,
+    done: Relabelled | None = None,
+) -> Relabelled | None:
+    """Make the change of a class in a fork of a store; None if no pixel can change.
+
+    Parameters
+    ----------
+    store : LabelStore
+    classes : mapping of int to ClassRow
+        The class of each label.
+    change : ClassChange
+    monitor : Monitor, optional
+    done : Relabelled, optional
+        What this has returned before; it is returned again if it is of the same labels.
+    """
+    what = relabelling_of(classes, change)
+    if what is None or (done is not None and done.relabelling == what):
+        return None if what is None else done
+    return relabelled_store(store, what, monitor)
 
 
 def _relabelled(state: AnnotationState, relabelling: Relabelling) -> AnnotationState:
     """Return an annotation whose pixels of some labels have another label."""
-    if isinstance(state, StoredState):
-        store = relabelled_store(state.store, relabelling).fork
-        return StoredState(store, state.classes, state.record)
     own, new, opened = relabelling.old, relabelling.new, relabelling.opened
+    if isinstance(state, StoredState):
+        store = state.store.fork()
+        store.relabel(own, new, opened=opened)
+        return StoredState(store, state.classes, state.record)
     here, edit_mask = _pixels(state.labels, own), state.edit_mask
     labels = np.where(here, np.uint16(new), state.labels)
     if opened:

@@ -14,14 +14,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import InvalidInputError
+from .chunks import region_of_chunk
 from .edit_mask import PAINTED, EditMask, Labels
 from .memory_store import MemoryStore
+
+if TYPE_CHECKING:
+    from .class_change import Relabelled
 
 REMEMBERED = 100
 """Number of undo steps; the same as in napari."""
@@ -252,6 +256,26 @@ class Edits(UndoSteps[_Change]):
         with self._changing(pixels):
             for array in (self.labels, self._seen):
                 pixels.write(array, labels)
+
+    def relabel(self, relabelled: Relabelled) -> None:
+        """Take other labels of the pixels of some classes; ends the undo history.
+
+        The editor goes on with another array, `labels`.
+        """
+        self.follow()
+        what, fork, labels = relabelled.relabelling, relabelled.fork, relabelled.labels
+        assert isinstance(fork, MemoryStore)  # noqa: S101 - a fork of such a store
+        assert labels is not None  # noqa: S101
+        for index in self.store.changed_since(fork):
+            part = region_of_chunk(index, fork.shape)
+            with fork.changing(part):
+                fork.labels[part], fork.edit_mask[part] = self._seen[part], self.edit_mask[part]
+            fork.relabel_chunk(index, what.old, what.new, opened=what.opened)
+            labels[part] = fork.labels[part]
+        self.labels, self.store = labels, fork
+        self.edit_mask, self._seen = fork.edit_mask, fork.labels
+        self._done.clear()
+        self._undone.clear()
 
     def _box(self, where: Sequence[int | slice | Any]) -> Box:
         """Return an index of integers and slices as a slice with start and stop for each axis."""

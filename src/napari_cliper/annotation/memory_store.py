@@ -85,12 +85,22 @@ class MemoryStore(LabelStore):
         return cls(labels, edit_mask, path)
 
     def fork(self) -> MemoryStore:
-        """Return a store with copies of the arrays, which goes on with the same folder."""
+        """Return a store with copies of the arrays, which goes on with the same folder.
+
+        Other threads may change this one meanwhile.
+        """
         with self._lock:
-            other = MemoryStore(self.labels.copy(), self.edit_mask.copy())
-            other._path, other._array = self._path, self._array
-            other._changed, other._there = dict(self._changed), set(self._there)
-            other._counts, other.version = dict(self._counts), self.version
+            snapshot, path, array = self.snapshot(), self._path, self._array
+            changed, there, counts = dict(self._changed), set(self._there), dict(self._counts)
+            version = self.version
+        labels, edit_mask = np.empty_like(self.labels), np.empty_like(self.edit_mask)
+        for index in self._indices():
+            part = region_of_chunk(index, self.shape)
+            labels[part], edit_mask[part] = snapshot.read(part)
+        other = MemoryStore(labels, edit_mask)
+        other._path, other._array = path, array
+        other._changed, other._there, other._counts = changed, there, counts
+        other._forked_at = other.version = version
         return other
 
     def snapshot(self) -> LabelStore:
@@ -116,6 +126,7 @@ class MemoryStore(LabelStore):
                 self.version += 1
                 for index in indices:
                     self._changed[index] = object()
+                    self._set_at[index] = self.version
                     self._counts.pop(index, None)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLineEdit
 
 from napari_cliper.annotation.edit_mask import OPEN, PAINTED, AnnotationState
+from napari_cliper.annotation.memory_store import MemoryStore
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
@@ -133,7 +135,14 @@ def test_a_rename_keeps_labels_clicks_prototypes_and_predictions(dock, run, qtbo
     assert list(clicks.layer.features["class"]) == ["spore"]
 
 
-def test_a_merge_and_a_deletion_ask_and_keep_copies(dock, qtbot, user_data):
+def test_a_merge_and_a_deletion_ask_and_keep_copies(dock, qtbot, user_data, monkeypatch):
+    relabel, threads = MemoryStore.relabel_chunk, []
+
+    def noted(store, *args, **options):
+        threads.append(threading.current_thread())
+        return relabel(store, *args, **options)
+
+    monkeypatch.setattr(MemoryStore, "relabel_chunk", noted)
     with_prototypes(dock, WORDS[0])
     mine = drawn(dock, qtbot)
     first, second = mine.layer.data == 1, mine.layer.data == 2
@@ -169,6 +178,8 @@ def test_a_merge_and_a_deletion_ask_and_keep_copies(dock, qtbot, user_data):
 
     choose(dock, 0).delete.trigger()
     changed(dock, qtbot)
+    assert len(threads) >= 2
+    assert threading.main_thread() not in threads
     assert questions[-1].startswith(f"Delete the class {WORDS[1]}?")
     assert names(dock) == WORDS[2:]
     assert not mine.layer.data.any()

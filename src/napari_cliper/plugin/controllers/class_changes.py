@@ -18,11 +18,11 @@ from ...annotation.class_change import ClassChange, Relabelled, pixels_of
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.project.class_edits import ClassChanged, ClassPixels
 from ...annotation.project.project import Project
-from ...annotation.stored_edits import unpack
+from ...annotation.stored_edits import StoredEdits, unpack
 from ...annotation.user_hints import CLICKS, clicks_in
 from ...segmentation import Monitor, Progress
 from .. import ui_text
-from ..layers.large_annotation_layer import LargeAnnotationLayer
+from ..layers.annotation_layer import AnnotationLayer
 from ..panels.classes_panel import ClassesPanel
 from ..state import DockState
 from ..worker import Work
@@ -33,7 +33,7 @@ from .clicks import ClickController
 from .project import ProjectController
 from .prototype_learning import PrototypeLearning
 
-Relabellings = Mapping[LargeAnnotationLayer, Callable[[Monitor], Relabelled]]
+Relabellings = Mapping[AnnotationLayer, Callable[[Monitor], Relabelled | None]]
 """What a thread does for annotations of the window."""
 
 
@@ -187,14 +187,12 @@ class ClassChanges(Controller):
     def _relabellings(self, change: ClassChange) -> Relabellings:
         """What a thread does before the annotations of the window are changed."""
         every = (*self._annotations.all, *self._autosave.lost)
-        large = [one for one in every if isinstance(one, LargeAnnotationLayer)]
-        works = {one: one.relabelling(change) for one in large}
-        return {one: work for one, work in works.items() if work is not None}
+        return {one: one.relabelling(change) for one in every}
 
     def _on_changed(
         self,
         change: ClassChange,
-        done: tuple[ClassChanged, Mapping[LargeAnnotationLayer, Relabelled]],
+        done: tuple[ClassChanged, Mapping[AnnotationLayer, Relabelled | None]],
     ) -> str:
         found, relabelled = done
         self._follow(change, relabelled)
@@ -210,7 +208,7 @@ class ClassChanges(Controller):
         )
 
     def _follow(
-        self, change: ClassChange, relabelled: Mapping[LargeAnnotationLayer, Relabelled]
+        self, change: ClassChange, relabelled: Mapping[AnnotationLayer, Relabelled | None]
     ) -> None:
         """Change the class in the window."""
         for one, done in relabelled.items():
@@ -259,16 +257,17 @@ def _changed(
     relabellings: Relabellings,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
-) -> tuple[ClassChanged, Mapping[LargeAnnotationLayer, Relabelled]]:
+) -> tuple[ClassChanged, Mapping[AnnotationLayer, Relabelled | None]]:
     """Change a class in all projects; the last one is the open project.
 
-    First, the labels of large annotations of the window are changed, as forks.
+    First, the labels of annotations of the window are changed, as forks.
     """
     monitor = Monitor(report, should_stop)
     relabelled = {one: work(monitor) for one, work in relabellings.items()}
     done = [project.change_class(change, monitor) for project in projects]
     for one, labels in relabelled.items():
-        unpack(labels.changes, one.edits.region)
+        if labels is not None and isinstance(one.edits, StoredEdits):
+            unpack(labels.changes, one.edits.region)
     backups = [one.backup for one in done if one.backup is not None]
     names = tuple(name for one in done for name in one.images)
     return ClassChanged(names, backups[-1] if backups else None), relabelled

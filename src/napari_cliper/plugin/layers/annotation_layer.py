@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
-from ...annotation.class_change import ClassChange, change_state
+from ...annotation.class_change import ClassChange, Relabelled, change_state, relabelled_by
 from ...annotation.edit_history import Box, Edits, smallest_part, union
 from ...annotation.edit_mask import ACCEPTED, OPEN, PAINTED, AnnotationState
+from ...annotation.label_store import LabelStore
 from ...annotation.memory_store import MemoryStore
 from ...annotation.merge import Rule, accept, following, moved_by_hint
 from ...annotation.saved_objects import OBJECTS, SavedObjects, objects_in
@@ -23,6 +25,7 @@ from ...annotation.stored_state import StoredState, memory_store_of
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
+from ...segmentation import Monitor
 from .. import ui_text
 from ..qt.listeners import Listeners
 from ..qt.timers import once
@@ -59,13 +62,9 @@ class AnnotationLayer(QObject):
     """The layer has a new undo step; carries whether the user drew it."""
     refused = Signal(str)
     """The layer was given an invalid array, which was replaced; carries the reason."""
+    relabelled: Relabelled | None = None
 
-    def __init__(
-        self,
-        image: Image,
-        name: str,
-        state: AnnotationState | None = None,
-    ) -> None:
+    def __init__(self, image: Image, name: str, state: AnnotationState | None = None) -> None:
         super().__init__()
         self.image = image
         self.name = name
@@ -155,11 +154,20 @@ class AnnotationLayer(QObject):
             }
         )
 
+    def relabelling(self, change: ClassChange) -> Callable[[Monitor], Relabelled | None]:
+        """Return what a thread does before `change_class`, which takes it from `relabelled`."""
+        return partial(relabelled_by, self.edits.store, dict(self.classes), change)
+
     def change_class(self, change: ClassChange) -> None:
         """Rename, merge or delete a class; merging and deleting end the layer's undo history."""
         self.follow()
+        done, self.relabelled = self.relabelled, None
+        done = relabelled_by(self.edits.store, self.classes, change, done=done)
+        if done is not None:
+            self.edits.relabel(done)
+            self._show_relabelled()
         record = {CLICKS: self.clicks, **self._objects_record()}
-        before = self._shared_state(record)
+        before = StoredState(LabelStore((1, 1)), self.classes, record)  # labels are changed
         after = change_state(before, change)
         if after is before:
             return
@@ -167,26 +175,18 @@ class AnnotationLayer(QObject):
         self.classes = dict(after.classes)
         self.clicks = clicks_in(after.record.get(CLICKS))
         self.objects = objects_in(after.record.get(OBJECTS))
-        self._take_relabelled(after)
         if self.layer.selected_label in gone:
             new = change.new
             left = [n for n, row in self.classes.items() if new and row.name == new.name]
             self.layer.selected_label = next(iter(left or self.classes), 1)
         self.changed.emit()
 
-    def _shared_state(self, record: dict[str, Any]) -> AnnotationState:
-        """The annotation with the labels and the edit mask that are being edited."""
-        return StoredState(self._whole.store, self.classes, record)
-
-    def _take_relabelled(self, after: AnnotationState) -> None:
-        """Go on with the store of another state, if it is another."""
-        store = memory_store_of(after)
-        if store is not self._whole.store:
-            self.edits = Edits(store.labels.copy(), store)
-            mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
-            self.layer.editable = True
-            self.layer.mode = mode
-            self.layer.data = self._whole.labels
+    def _show_relabelled(self) -> None:
+        """Go on with another array of labels."""
+        mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
+        self.layer.editable = True
+        self.layer.mode = mode
+        self.layer.data = self._whole.labels
 
     # ------------------------------------------------------------------ changes
 

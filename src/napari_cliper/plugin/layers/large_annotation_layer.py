@@ -15,12 +15,6 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from ...annotation.chunks import CHUNK, Index, Region
-from ...annotation.class_change import (
-    ClassChange,
-    Relabelled,
-    relabelled_store,
-    relabelling_of,
-)
 from ...annotation.edit_history import Box, smallest_part
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.label_store import LabelStore
@@ -30,7 +24,6 @@ from ...annotation.stored_edits import StoredEdits, region_of
 from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
-from ...segmentation import Monitor
 from .annotation_layer import AnnotationLayer
 from .image_layers import ImageChoice, image_shape, is_on_disk, transforms
 from .labels_history import Place, part_of_step
@@ -68,8 +61,6 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     layer: WindowLabels
     edits: StoredEdits
-    relabelled: Relabelled | None = None
-    """The result of `relabelling`, for `change_class`."""
 
     def _opened(self, state: AnnotationState | None) -> tuple[Labels, StoredEdits]:
         store = _store_of(state, image_shape(self.image))
@@ -354,28 +345,8 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     # ------------------------------------------------------------------ the whole
 
-    def relabelling(self, change: ClassChange) -> Callable[[Monitor], Relabelled] | None:
-        """Return what a thread does before `change_class`; None: nothing."""
-        what = relabelling_of(self.classes, change)
-        return None if what is None else partial(relabelled_store, self.store, what)
-
-    def change_class(self, change: ClassChange) -> None:
-        """Rename, merge or delete a class; see `AnnotationLayer.change_class`."""
-        self.follow()
-        what, relabelled = relabelling_of(self.classes, change), self.relabelled
-        self.relabelled = None
-        if what is not None:
-            if relabelled is None or relabelled.relabelling != what:
-                relabelled = relabelled_store(self.store, what)
-            self.edits.relabel(relabelled)
-            self._draw()
-        super().change_class(change)
-
-    def _shared_state(self, record: dict[str, Any]) -> AnnotationState:
-        return StoredState(LabelStore((1, 1)), self.classes, record)  # labels change separately
-
-    def _take_relabelled(self, after: AnnotationState) -> None:
-        pass
+    def _show_relabelled(self) -> None:
+        self._draw()
 
     @property
     def blank(self) -> bool:
