@@ -79,14 +79,14 @@ def test_a_model_of_open_clips_table_is_offered_for_download(hub, dock, qtbot):
     assert any(request.startswith("GET /roberta-base/") for request in hub.requested)
 
 
-@pytest.mark.parametrize("answer", ["Yes", "No"])
 @pytest.mark.one_binding
-def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, monkeypatch, answer):
+def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, monkeypatch):
     asked = []
+    answers = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
 
     def question(_parent, _title, text):
         asked.append(text)
-        return getattr(QMessageBox.StandardButton, answer)
+        return answers[len(asked) - 1]
 
     monkeypatch.setattr(QMessageBox, "question", question)
     fetch(DINO)
@@ -98,13 +98,13 @@ def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, mon
     dock.engine_panel.form.folds.open_at(dock.panels["memory"])
     clear = dock.panels["memory"].weights.clear
     qtbot.waitUntil(clear.isEnabled, timeout=20_000)
-    clear.click()
-    assert DINO.repositories[0] in asked[0]
-    assert constants.HF_HUB_CACHE in asked[0]
-    qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
-    gone = answer == "Yes"
-    assert (cached(DINO) is None) == gone
-    assert len(dock.engine_panel.lines) == gone  # offered for download again
-    if gone:
-        assert "deleted" in message(dock)
-        qtbot.waitUntil(lambda: not clear.isEnabled(), timeout=20_000)
+    for gone in (False, True):
+        clear.click()
+        assert DINO.repositories[0] in asked[-1]
+        assert constants.HF_HUB_CACHE in asked[-1]
+        qtbot.waitUntil(lambda: dock.job is None and dock.weights.idle, timeout=20_000)
+        assert (cached(DINO) is None) == gone
+        assert len(dock.engine_panel.lines) == gone  # offered for download again
+    assert len(asked) == 2
+    assert "deleted" in message(dock)
+    qtbot.waitUntil(lambda: not clear.isEnabled(), timeout=20_000)

@@ -321,32 +321,34 @@ def test_a_list_without_prototypes_has_none_and_undo_brings_them_back(nonsense, 
     assert nonsense.learning_controller.prototypes is prototypes
 
 
-@pytest.mark.parametrize("kind", ["of another model", "other weights", "damaged"])
-def test_unusable_prototypes_are_refused_and_the_classes_loaded(nonsense, qtbot, tmp_path, kind):
-    prototypes = learnt(nonsense, qtbot)
-    file = tmp_path / "mine.yaml"
-    nonsense.classes_panel.save_to(file)
-    if kind == "damaged":
-        beside(file).write_bytes(beside(file).read_bytes()[:500])
-    else:
-        model = "ViT-B/16" if kind == "of another model" else "demo"
-        write_prototypes(beside(file), of_another(prototypes, model))
-    content = beside(file).read_bytes()
-    nonsense.classes_panel.setValue([ClassRow("fibre")])
-    assert nonsense.classes_panel.load_from(file)
-    idle(nonsense, qtbot)
-    shown = {
-        "of another model": "with ViT-B/16, but the engine runs demo",
-        "other weights": "other weights",
-        "damaged": "cut off",
-    }
-    assert "loaded, but not their prototypes" in message(nonsense)
-    assert shown[kind] in message(nonsense)
-    assert nonsense.learning_controller.prototypes is None
-    assert [row.name for row in nonsense.classes_panel.value()] == list(NAMES.values())
-    nonsense.classes_panel.save_to(file)  # what was refused is not lost by this
-    assert not beside(file).exists()
-    assert (tmp_path / f"{beside(file).name}.old").read_bytes() == content
+def test_unusable_prototypes_are_refused_and_the_classes_loaded(nonsense, qtbot, tmp_path):
+    dock, prototypes = nonsense, learnt(nonsense, qtbot)
+    whole = tmp_path / "whole.safetensors"
+    write_prototypes(whole, prototypes)
+    for number, (model, said) in enumerate((
+        ("ViT-B/16", "with ViT-B/16, but the engine runs demo"),
+        ("demo", "other weights"),
+        (None, "cut off"),
+    )):  # fmt: skip
+        file = tmp_path / f"list {number}.yaml"
+        dock.classes_panel.setValue([ClassRow(name) for name in NAMES.values()])
+        dock.classes_panel.save_to(file)
+        if model is None:
+            beside(file).write_bytes(whole.read_bytes()[:500])
+        else:
+            write_prototypes(beside(file), of_another(prototypes, model))
+        content = beside(file).read_bytes()
+        dock.classes_panel.setValue([ClassRow("fibre")])
+        assert dock.classes_panel.load_from(file)
+        idle(dock, qtbot)
+        assert "loaded, but not their prototypes" in message(dock)
+        assert said in message(dock)
+        assert dock.learning_controller.prototypes is None
+        assert [row.name for row in dock.classes_panel.value()] == list(NAMES.values())
+        dock.classes_panel.save_to(file)  # what was refused is not lost by this
+        assert not beside(file).exists()
+        assert (tmp_path / f"{beside(file).name}.old").read_bytes() == content
+        dock.learning_controller.begin_with(prototypes, None)
 
 
 def test_an_error_in_writing_prototypes_is_shown(nonsense, qtbot, tmp_path):
