@@ -86,8 +86,8 @@ def tile_costs(*, tiles: int, seconds: float, disk: int, memory: int, on_disk: b
 def tile_costs_tip(*, again: int) -> str:
     """What the numbers of `tile_costs` are; and how many tiles a later question reads again."""
     text = (
-        "An estimate from one tile: time in the image networks and features on disk of the tiles "
-        "that are not in the cache yet, memory of the run."
+        "Estimated from one tile. Time and disk space are those of the tiles that are not in the "
+        "cache yet; memory is that of the whole run."
     )
     if again:
         text += (
