@@ -93,8 +93,7 @@ def write_step(
     count = int(np.count_nonzero(mask))
     index: tuple[Any, ...]
     if count == mask.size:
-        index = place
-        new = labels.astype(data.dtype)
+        index, old, new = place, data[place].copy(), labels.astype(data.dtype)
     elif count * BYTES_OF_INDEX * data.ndim < math.prod(whole):
         found = (one + part.start for one, part in zip(mask.nonzero(), box, strict=True))
         index = (*(np.full(count, position) for position in plane), *found)
@@ -103,10 +102,9 @@ def write_step(
     else:
         chosen = np.zeros(whole, bool)
         chosen[box] = mask
-        index = (*plane, chosen)
-        new = labels[mask].astype(data.dtype)
+        index, old, new = (*plane, chosen), data[place][mask], labels[mask].astype(data.dtype)
     # There is no public way to add a step with such an index; `data_setitem` does the same.
-    layer._save_history((index, np.array(data[index]), new))  # noqa: SLF001
-    data[index] = new
+    layer._save_history((index, old, new))  # noqa: SLF001
+    np.copyto(data[place], labels, where=mask, casting="unsafe")
     if refresh:
         layer.refresh()
