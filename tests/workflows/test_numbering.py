@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 
 from napari_cliper.io.lazy_images import summary_of
@@ -32,3 +35,27 @@ def test_the_numbers_of_tomorrow_are_those_of_today():
                 (number,) = (n for n, one in image.classes.items() if one.name == row.name)
                 np.testing.assert_array_equal(image.labels == number, before.labels == label)
                 assert image.colours[number] == before.colours[label]
+
+
+def test_objects_have_the_numbers_of_their_classes_too():
+    labels = np.array([[1, 2, 0]], np.uint8)
+    names = (("nucleus", "fibre"), ("fibre", "crystal"))
+
+    def with_objects(image):  # the third object has a class that no label has
+        classes = {**image.classes, 3: ClassRow("bubble")}
+        found = np.array([[1, 2, 3]], np.uint8)
+        return replace(image, labels=found, classes=classes, instances=np.array([[4, 5, 6]], "i4"))
+
+    images = []
+    for index, (first, second) in enumerate(names):
+        image = LabelledImage(str(index), labels, {1: ClassRow(first), 2: ClassRow(second)})
+        images.append(replace(image, separate=partial(with_objects, image)))
+    found, _ = one_numbering(images, list(map(summary_of, images)), {})
+    seen = []
+    for _ in range(2):  # the writers iterate more than once
+        for image, own in zip(found, names, strict=True):
+            objects = image.with_separate()
+            named = [objects.classes[label].name for label in objects.labels[0]]
+            assert named == [*own, "bubble"]
+            seen += zip(named, objects.labels[0].tolist(), strict=True)
+    assert len(set(seen)) == len({label for _, label in seen}) == 4

@@ -7,7 +7,7 @@ of an export: its label in the first image that has it, or its position in a giv
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -342,7 +342,12 @@ def one_numbering(
         number another image uses for a class.
     """
     moves, notes = _moves(summaries, given)
-    return LazyImages(lambda: map(partial(_moved, given), images, moves)), notes
+    numbers = {
+        row.name.casefold(): move[label]
+        for image, move in zip(summaries, moves, strict=True)
+        for label, row in image.classes.items()
+    }
+    return LazyImages(lambda: map(partial(_moved, given, numbers), images, moves)), notes
 
 
 def _moves(
@@ -387,7 +392,10 @@ def _moves(
 
 
 def _moved(
-    given: Mapping[int, ClassRow], image: LabelledImage, move: Mapping[int, int]
+    given: Mapping[int, ClassRow],
+    numbers: dict[str, int],
+    image: LabelledImage,
+    move: Mapping[int, int],
 ) -> LabelledImage:
     classes = dict(given)
     for label, row in image.classes.items():
@@ -406,4 +414,22 @@ def _moved(
         labels = labels.mapped(lambda piece: table[piece], wide)
     else:
         labels = as_labels(table[labels], image.name)
-    return replace(image, labels=labels, classes=classes)
+    separate = image.separate
+    if separate is not None:
+        separate = partial(_moved_objects, given, numbers, separate, move)
+    return replace(image, labels=labels, classes=classes, separate=separate)
+
+
+def _moved_objects(
+    given: Mapping[int, ClassRow],
+    numbers: dict[str, int],
+    separate: Callable[[], LabelledImage],
+    move: Mapping[int, int],
+) -> LabelledImage:
+    """The same with objects; classes that only they have are added to `numbers`."""
+    found, full = separate(), dict(move)
+    for label, row in found.classes.items():
+        if label not in full:
+            free = max(numbers.values(), default=0) + 1
+            full[label] = numbers.setdefault(row.name.casefold(), free)
+    return _moved(given, numbers, found, full)
