@@ -13,6 +13,7 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.objects.edited_objects import EditedObjects, Renumbering
 from napari_cliper.objects.editing import cut, delete, inside_box
 from napari_cliper.objects.linked_planes import LinkEvent, link_planes
+from napari_cliper.objects.linking import link
 from napari_cliper.objects.object_set import objects_of
 from napari_cliper.objects.object_stack import PlaneLabels, split_volume, stacked, unstacked
 from napari_cliper.objects.plane_objects import ObjectsChoice, PlaneObjects
@@ -94,6 +95,30 @@ def test_numbers_follow_objects_through_depth_and_time_and_nothing_else_changes(
     classes = {1: CELL, 2: FIBRE}
     split = found.planes[1, 0].split_again(labels_at(1, 0), classes, ObjectsChoice())
     assert np.array_equal(split.objects.numbers, at[1, 0])
+
+
+def test_volumes_are_linked_as_arrays_of_volumes_are_in_any_order_of_the_axes():
+    planes, highest = {}, 0
+    for time in range(2):
+        labels = [PlaneLabels(labels_at(time, depth), {1: CELL, 2: FIBRE}) for depth in range(2)]
+        empty = PlaneObjects.empty(SHAPE, {})
+        whole = split_volume([empty] * 2, labels, ObjectsChoice(), highest=highest)
+        highest = whole.edited.highest
+        planes |= {(time, depth): one for depth, one in enumerate(unstacked(whole))}
+    stack = np.reshape([one.objects.numbers for one in planes.values()], (2, 2, *SHAPE))
+    expected = link(objects_of(stack), highest)
+    found = link_planes(planes, highest, depth=1)
+    turned = link_planes({at[::-1]: one for at, one in planes.items()}, highest, depth=0)
+    for time, depth in planes:
+        numbers = expected.objects.numbers[time, depth]
+        assert np.array_equal(found.planes[time, depth].objects.numbers, numbers)
+        assert np.array_equal(turned.planes[depth, time].objects.numbers, numbers)
+    assert [(one.number, one.parts) for one in found.events] == [
+        (one.number, one.into) for one in expected.splits
+    ]
+    assert {one.plane[::-1] for one in turned.events} == {one.plane for one in found.events}
+    first, second = ({*np.unique(volume).tolist()} - {0} for volume in expected.objects.numbers)
+    assert (found.objects, found.linked) == (len(first | second), len(first & second))
 
 
 def test_planes_are_edited_as_one():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .linking import LinkedObjects, link
 from .object_set import Numbers, objects_of
@@ -53,12 +54,15 @@ class LinkedPlanes:
     farthest : float
         The longest way between frames, in pixels, if objects were linked over motion and gaps;
         else 0.
+    depth : int or None
+        The axis along which planes are volumes.
     """
 
     planes: Mapping[Plane, PlaneObjects]
     new: Mapping[Plane, Mapping[int, int]]
     events: tuple[LinkEvent, ...]
     farthest: float = 0.0
+    depth: int | None = None
 
     @property
     def objects(self) -> int:
@@ -67,12 +71,16 @@ class LinkedPlanes:
 
     @property
     def linked(self) -> int:
-        """How many of them are on more than one plane."""
+        """How many of them are on more than one plane, or in more than one volume."""
         return sum(planes > 1 for planes in self._numbers.values())
 
     @property
     def _numbers(self) -> dict[int, int]:
-        every = [one.objects.ids for one in self.planes.values()]
+        found: dict[Plane, list[NDArray[np.int64]]] = {}
+        for at, one in self.planes.items():
+            volume = at if self.depth is None else (*at[: self.depth], *at[self.depth + 1 :])
+            found.setdefault(volume, []).append(one.objects.ids)
+        every = [np.unique(np.concatenate(ids)) for ids in found.values()]
         numbers, planes = np.unique(np.concatenate([*every, []]), return_counts=True)
         return dict(zip(numbers.tolist(), planes.tolist(), strict=True))
 
@@ -82,6 +90,7 @@ def link_planes(
     highest: int = 0,
     *,
     moving: bool = False,
+    depth: int | None = None,
     check: Callable[[], object] = lambda: None,
 ) -> LinkedPlanes:
     """Give the objects of a stack the same number from plane to plane.
@@ -96,6 +105,9 @@ def link_planes(
     moving : bool
         Whether objects that move up to their median diameter, or are missing for one frame, are
         linked too, by `tracking.link_moving`; only for stacks with one axis.
+    depth : int, optional
+        The axis along which objects have one number already, because planes were split as one
+        volume; the volumes are linked along the other axes.
     check : callable
         Called for each plane; may raise an error to stop.
 
@@ -109,6 +121,41 @@ def link_planes(
     InvalidInputError
         As `linking.link` and `tracking.link_moving`.
     """
+    if depth is not None:
+        return _link_volumes(planes, highest, depth, check)
+    return _link(planes, highest, None, moving=moving, check=check)
+
+
+def _link_volumes(
+    planes: Mapping[Plane, PlaneObjects],
+    highest: int,
+    depth: int,
+    check: Callable[[], object],
+) -> LinkedPlanes:
+    """Link volumes; for this, their axis is the last of the leading ones."""
+    last = {(*at[:depth], *at[depth + 1 :], at[depth]): one for at, one in planes.items()}
+    found = _link(last, highest, len(next(iter(planes))) - 1, moving=False, check=check)
+
+    def back(at: Plane) -> Plane:
+        return (*at[:depth], at[-1], *at[depth:-1])
+
+    return LinkedPlanes(
+        {back(at): one for at, one in found.planes.items()},
+        {back(at): one for at, one in found.new.items()},
+        tuple(replace(one, plane=back(one.plane)) for one in found.events),
+        depth=depth,
+    )
+
+
+def _link(
+    planes: Mapping[Plane, PlaneObjects],
+    highest: int,
+    depth: int | None,
+    *,
+    moving: bool,
+    check: Callable[[], object],
+) -> LinkedPlanes:
+    """Link along all axes, the last first, but not along that of volumes."""
     leading = tuple(max(one) + 1 for one in zip(*planes, strict=True))
     sides = next(iter(planes.values())).objects.numbers.shape
     numbers = np.zeros((*leading, *sides), np.int32)
@@ -116,7 +163,7 @@ def link_planes(
         numbers[at] = plane.objects.numbers
     found: list[LinkEvent] = []
     farthest = 0.0
-    for axis in reversed(range(len(leading))):
+    for axis in reversed([axis for axis in range(len(leading)) if axis != depth]):
         for first in np.ndindex(leading[:axis]):
             before = numbers[first]
             objects = objects_of(before)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..annotation.saved_objects import plane_from_record, plane_record
+from ..labels.units import in_one_unit
 from ..objects.linked_planes import LinkedPlanes, Plane, link_planes
-from ..objects.plane_objects import ObjectsChoice, PlaneObjects
+from ..objects.object_stack import PlaneLabels, split_volume, unstacked
+from ..objects.plane_objects import Classes, ObjectsChoice, PlaneObjects
 from ..objects.tracking import can_track
 from ..segmentation import InvalidInputError, Monitor, Progress
 from . import ui_text
-from .layers.image_layers import ImageChoice
+from .layers.image_layers import ImageChoice, depth_of, geometry_of
 from .state import SeenLabels
 
 Record = Mapping[str, Any]
@@ -76,6 +79,8 @@ class LinkRequest:
         Names of the axes.
     moving : bool
         Whether the planes are frames, so that motion and gaps are linked if laptrack is installed.
+    depth : int or None
+        The axis along which planes are split as one volume; None if they are split one by one.
     """
 
     origin: str
@@ -84,6 +89,7 @@ class LinkRequest:
     highest: int
     axes: Sequence[str]
     moving: bool
+    depth: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +111,82 @@ class LinkedObjectsOfImage:
     records: Mapping[Plane, tuple[Record, Record]]
 
 
+def split_sources(
+    sources: Sequence[PlaneSource],
+    choice: ObjectsChoice,
+    highest: int,
+    check: Callable[[], object],
+    classes: Classes = MappingProxyType({}),
+) -> tuple[list[PlaneObjects | None], PlaneObjects]:
+    """Split the labels of planes along Z as one volume; call it in a thread.
+
+    Parameters
+    ----------
+    sources : sequence of PlaneSource
+    choice : ObjectsChoice
+    highest : int
+        The highest number that was ever given.
+    check : callable
+        Called for each plane; may raise an error to stop.
+    classes : mapping of int to ClassRow
+        Of planes without labels and objects.
+
+    Returns
+    -------
+    known : list of PlaneObjects or None
+        The objects of each plane before.
+    whole : PlaneObjects
+        (Z, Y, X).
+    """
+    known, labels = [], list[PlaneLabels | None]()
+    for source in sources:
+        check()
+        known.append(source.earlier())
+        own = None if source.seen is None else source.seen()
+        labels.append(
+            None if own is None else PlaneLabels(own.labels, own.classes, own.choice.region)
+        )
+    first = sources[0].choice
+    shape, geometry, depth = first.shape, geometry_of(first.layer), depth_of(first)
+    axes = (-3 if depth is None else depth, -2, -1)
+    sizes = tuple(geometry["pixel_size"][axis] for axis in axes)
+    units = tuple(geometry["units"][axis] for axis in axes)
+    whole = split_volume(
+        [one or PlaneObjects.empty(shape, classes) for one in known],
+        labels,
+        choice,
+        highest=highest,
+        spacing=in_one_unit(sizes, units)[0],
+    )
+    return known, whole
+
+
+def _volumes(request: LinkRequest) -> Iterator[list[PlaneSource]]:
+    """The planes of each volume, by their place."""
+    depth, found = request.depth, dict[Plane, list[PlaneSource]]()
+    for source in request.planes:
+        at = source.choice.plane
+        rest = at if depth is None else (*at[:depth], *at[depth + 1 :])
+        found.setdefault(rest, []).append(source)
+    yield from found.values()
+
+
+def _objects_of(
+    sources: Sequence[PlaneSource], request: LinkRequest, highest: int, check: Callable[[], object]
+) -> Iterator[tuple[Plane, PlaneObjects]]:
+    """The objects of a plane, or of the planes of a volume."""
+    if request.depth is None:
+        (source,) = sources
+        objects = source.objects(request.choice, highest)
+        if objects is not None:
+            yield source.choice.plane, objects
+        return
+    known, whole = split_sources(sources, request.choice, highest, check)
+    if any(known) or len(whole.objects.ids):
+        for source, objects in zip(sources, unstacked(whole), strict=True):
+            yield source.choice.plane, objects
+
+
 def link_objects(
     request: LinkRequest, report: Callable[[Progress], None], should_stop: Callable[[], bool]
 ) -> LinkedObjectsOfImage:
@@ -118,16 +200,15 @@ def link_objects(
     monitor = Monitor(report, should_stop)
     planes: dict[Plane, PlaneObjects] = {}
     highest = request.highest
-    for done, source in enumerate(request.planes):
-        monitor.tell(ui_text.LINKING, done, len(request.planes))
-        objects = source.objects(request.choice, highest)
-        if objects is not None:
-            planes[source.choice.plane] = objects
+    for sources in _volumes(request):
+        monitor.tell(ui_text.LINKING, len(planes), len(request.planes))
+        for plane, objects in _objects_of(sources, request, highest, monitor.check):
+            planes[plane] = objects
             highest = max(highest, objects.edited.highest)
     if sum(len(one.objects.ids) > 0 for one in planes.values()) < 2:
         raise InvalidInputError(ui_text.TOO_FEW_PLANES)
     moving = request.moving and can_track()
-    found = link_planes(planes, highest, moving=moving, check=monitor.check)
+    found = link_planes(planes, highest, moving=moving, depth=request.depth, check=monitor.check)
     records = {}
     for plane, before in planes.items():
         monitor.check()

@@ -18,7 +18,6 @@ from ..io.formats import FORMATS
 from ..io.readers.object_files import ImportedObjects, read_objects
 from ..labels.labelled_image import PIXEL, LabelledImage
 from ..labels.regions import pixel_area, voxel_volume
-from ..labels.units import in_one_unit
 from ..objects.classifying import (
     ScoresOfPlane,
     reclassify,
@@ -29,13 +28,13 @@ from ..objects.labelled import with_objects
 from ..objects.linked_planes import Plane
 from ..objects.object_features import ObjectFeatures
 from ..objects.object_set import Numbers, objects_of
-from ..objects.object_stack import PlaneLabels, split_volume, stacked, unstacked
+from ..objects.object_stack import stacked, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries, usual_smallest
 from ..segmentation import Monitor, Progress
 from . import ui_text
 from .layers.image_layers import ImageChoice, Region
-from .object_links import PlaneSource
+from .object_links import PlaneSource, split_sources
 from .state import SeenLabels
 
 Report = Callable[[Progress], None]
@@ -235,21 +234,8 @@ def _make(request: ObjectsRequest, should_stop: ShouldStop) -> MadeObjects:
 def _volume(request: ObjectsRequest, should_stop: ShouldStop) -> MadeVolume:
     """Split the labels of all planes along Z as one volume."""
     seen, monitor = request.seen, Monitor(should_stop=should_stop)
-    known, labels = [], list[PlaneLabels | None]()
-    for source in request.volume:
-        monitor.check()
-        known.append(source.earlier())
-        own = None if source.seen is None else source.seen()
-        labels.append(
-            None if own is None else PlaneLabels(own.labels, own.classes, own.choice.region)
-        )
-    shape = request.earlier.objects.numbers.shape
-    whole = split_volume(
-        [one or PlaneObjects.empty(shape, seen.classes) for one in known],
-        labels,
-        request.choice,
-        highest=request.highest,
-        spacing=_spacing(seen),
+    known, whole = split_sources(
+        request.volume, request.choice, request.highest, monitor.check, seen.classes
     )
     choices = [one.choice for one in request.volume]
     planes, records = {}, {}
@@ -261,12 +247,6 @@ def _volume(request: ObjectsRequest, should_stop: ShouldStop) -> MadeVolume:
             after = before  # noqa: PLW2901 - the same array, so that it is not shown again
         planes[choice.plane] = after
     return MadeVolume(choices, planes, records, whole)
-
-
-def _spacing(seen: SeenLabels) -> tuple[float, ...]:
-    """The pixel size along Z, Y and X, in one unit if they are lengths."""
-    image = seen.volume(np.zeros((1, *seen.labels.shape), np.uint8))
-    return in_one_unit(image.pixel_size, image.units)[0]
 
 
 def make_part(

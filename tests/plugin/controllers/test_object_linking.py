@@ -66,6 +66,55 @@ def settle(dock, qtbot):
     qtbot.waitUntil(idle, timeout=30_000)
 
 
+def test_volumes_are_linked_through_time(dock, qtbot):
+    """Two blocks on two planes each, which move from the first frame to the second."""
+    labels = np.zeros((2, 2, 40, 60), np.uint16)
+    for time, left in enumerate((10, 14)):
+        labels[time, :, 5:15, left : left + 12] = 1
+        labels[time, :, 22:34, left : left + 12] = 2
+    dock.viewer.layers.clear()
+    dock.viewer.add_image(
+        np.zeros(labels.shape, np.uint8), name="movie", axis_labels=("t", "z", "y", "x")
+    )
+    dock.viewer.dims.set_point((0, 1), (0, 0))
+    mine = dock.annotation_controller.begin(dock.viewer.layers["movie"], "movie")
+    for row in dock.classes_panel.value():
+        mine.number_of(row)
+    for plane in np.ndindex(2, 2):
+        mine.rewrite((*plane, slice(None), slice(None)), labels[plane])
+    dock.frame.go_to("objects")
+    settle(dock, qtbot)
+    panel = dock.panels["objects"]
+    panel.volume.setChecked(True)
+    settle(dock, qtbot)
+    dock.viewer.dims.set_point(0, 1)
+    settle(dock, qtbot)
+    assert "t" in panel.link_button.text()
+    assert "z" not in panel.link_button.text()
+    before = dock.viewer.layers["movie objects"].data.copy()
+    assert len(np.unique(before)) == 5
+    qtbot.mouseClick(panel.link_button, Qt.MouseButton.LeftButton)
+    settle(dock, qtbot)
+    assert "2 objects, 2 of them in several volumes" in dock.status_panel.message.text()
+    data = dock.viewer.layers["movie objects"].data
+    for row in (8, 28):
+        assert len(np.unique(data[:, :, row, 16])) == 1
+    number = int(data[0, 0, 8, 16])
+    objects = controller(dock)
+    objects.edit(lambda one: one.given({number: 2}), "", [number], linked=True)
+    settle(dock, qtbot)
+    kept = objects.of(dock.viewer.layers["movie"])
+    for plane in np.ndindex(2, 2):
+        assert kept.of(("", plane), (40, 60)).objects.class_of(number) == 2
+    for _ in range(2):
+        objects.undo()
+        settle(dock, qtbot)
+    assert np.array_equal(dock.viewer.layers["movie objects"].data, before)
+    panel.volume.setChecked(False)
+    settle(dock, qtbot)
+    assert "through t and z" in panel.link_button.text()
+
+
 def go_to(dock, qtbot, time):
     dock.viewer.dims.set_point(0, time)
     settle(dock, qtbot)

@@ -133,12 +133,15 @@ class KeptObjects:
     def choose(self, choice: ObjectsChoice) -> None:
         """Use other settings of the user.
 
-        The smallest size is set anew for volumes, unless the user has chosen it.
+        The smallest size is set anew for volumes, unless the user has chosen it. Objects that were
+        linked have other numbers in 3-D, and planes others than volumes: they are linked no more.
         """
-        before = self.saved.choice
+        before, links = self.saved.choice, self.saved.links
+        if choice.volume != before.volume:
+            links = {origin: events for origin, events in links.items() if origin}
         self._size_chosen |= choice.smallest != before.smallest
         self.sizing = not self._size_chosen and (self.sizing or choice.volume != before.volume)
-        self.saved = replace(self.saved, choice=choice)
+        self.saved = replace(self.saved, choice=choice, links=links)
         self.version += 1
 
     def set_smallest(self, smallest: int) -> None:

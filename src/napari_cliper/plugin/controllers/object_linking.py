@@ -10,6 +10,7 @@ from typing import Protocol
 
 from napari.layers import Image
 
+from ...annotation.saved_objects import SavedObjects
 from ...objects.linked_planes import LinkEvent
 from .. import ui_text
 from ..layers.image_layers import ImageChoice, axis_name, depth_of, geometry_of, image_shape
@@ -59,20 +60,23 @@ class ObjectLinking(Controller):
         if choice is None:
             self._panel.show_stack((), "", deep=False)
             return
-        names = [axis_name(choice.layer, axis) for axis in _axes(choice)]
         why_not = ui_text.LINK_BUSY if self._state.main_job.job is not None else ""
         saved = self._objects.of(choice.layer).saved
         deep = depth_of(choice) is not None and not saved.origin
-        if deep and saved.choice.volume:
-            why_not = ui_text.LINKED_3D
+        axes = _axes(choice, _depth(choice, saved))
+        if not axes and _axes(choice):
+            axes, why_not = _axes(choice), ui_text.LINKED_3D
+        names = [axis_name(choice.layer, axis) for axis in axes]
         self._panel.show_stack(names, why_not, deep=deep)
 
     def link(self) -> None:
         """Link the objects of all planes of the image on the screen."""
         choice = self._state.on_screen
-        if choice is None or not _axes(choice):
+        if choice is None:
             return
         kept = self._objects.of(choice.layer)
+        if not _axes(choice, _depth(choice, kept.saved)):
+            return
         with self.told():
             request = self._request(choice, kept)
             version = kept.version
@@ -95,8 +99,9 @@ class ObjectLinking(Controller):
             ]
         axes = geometry_of(choice.layer)["axes"]
         moving = len(sizes) == 1 and axes[0] == "T"
-        names = [axis_name(choice.layer, axis) for axis in _axes(choice)]
-        return LinkRequest(origin, sources, kept.saved.choice, kept.highest(), names, moving)
+        depth = _depth(choice, kept.saved)
+        names = [axis_name(choice.layer, axis) for axis in _axes(choice, depth)]
+        return LinkRequest(origin, sources, kept.saved.choice, kept.highest(), names, moving, depth)
 
     def _on_linked(
         self,
@@ -118,6 +123,7 @@ class ObjectLinking(Controller):
             splits=sum(one.kind == "split" for one in found.events),
             merges=sum(one.kind == "merge" for one in found.events),
             farthest=found.farthest,
+            volumes=found.depth is not None,
         )
         self._objects.use_linked(choice, linked, message)
         return message
@@ -150,7 +156,12 @@ def event_texts(choice: ImageChoice, events: tuple[LinkEvent, ...]) -> list[str]
     return texts
 
 
-def _axes(choice: ImageChoice) -> list[int]:
-    """The axes of the planes of a stack, without those of length 1."""
+def _axes(choice: ImageChoice, depth: int | None = None) -> list[int]:
+    """The axes of the planes or volumes of a stack, without those of length 1."""
     sizes = image_shape(choice.layer)[:-2]
-    return [axis for axis, size in enumerate(sizes) if size > 1]
+    return [axis for axis, size in enumerate(sizes) if size > 1 and axis != depth]
+
+
+def _depth(choice: ImageChoice, saved: SavedObjects) -> int | None:
+    """The axis along which planes are split as one volume; None if they are split one by one."""
+    return depth_of(choice) if saved.choice.volume and not saved.origin else None

@@ -225,8 +225,7 @@ class ObjectsController(Controller):
         before, self.made = self.made, made
         self._show_layer()
         self._show()
-        links = kept.links if made.volume is None else None  # in 3-D, numbers are others
-        self.table.follow(made, links or ())
+        self.table.follow(made, kept.links or ())
         if made.origin and before is not None and before.origin == made.origin:
             changed = made.plane.changed_classes(before.plane)
             if changed:
@@ -381,8 +380,10 @@ class ObjectsController(Controller):
         kept = self.of(choice.layer)
         here = made.origin, choice.plane
         planes = {here: made.plane}
-        among = None if made.volume is None else {one.plane for one in made.volume.choices}
-        if among is not None or (linked and kept.links is not None):
+        linked = linked and kept.links is not None
+        deep = None if linked else made.volume
+        among = None if deep is None else {one.plane for one in deep.choices}
+        if among is not None or linked:
             found = kept.with_numbers(numbers, whole_sides(choice))
             planes |= {
                 key: one

@@ -103,10 +103,18 @@ def link_button(axes: Sequence[str]) -> str:
 
 
 def linked(
-    *, axes: Sequence[str], objects: int, linked: int, splits: int, merges: int, farthest: float
+    *,
+    axes: Sequence[str],
+    objects: int,
+    linked: int,
+    splits: int,
+    merges: int,
+    farthest: float,
+    volumes: bool,
 ) -> str:
     """Objects were linked."""
-    planes = f"{count(objects, 'object')}, {linked:,} of them on several planes."
+    where = "in several volumes" if volumes else "on several planes"
+    planes = f"{count(objects, 'object')}, {linked:,} of them {where}."
     events = f"{count(splits, 'split')}, {count(merges, 'merge')}"
     lines = [f"Linked through {' and '.join(axes)}: {planes} {events}"]
     lines[0] += ": click them in Table ..." if splits or merges else "."
