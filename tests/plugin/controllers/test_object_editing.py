@@ -298,7 +298,7 @@ def test_an_outline_of_the_model_becomes_an_object(dock, laptop, qtbot):
     choose(dock, "pollen grain")
     take(dock, qtbot, "outline")
     assert dock.corrections_panel.tools.value() is None
-    assert "click the object or drag a box" in panel.object_state.text.text()
+    assert "drag a box around it" in panel.object_state.text.text()
     click(dock, qtbot, 30, 90)
     qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
     assert "outline" in panel.object_state.text.text()
