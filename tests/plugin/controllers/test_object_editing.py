@@ -301,7 +301,7 @@ def test_an_outline_of_the_model_becomes_an_object(dock, laptop, qtbot):
     assert "drag a box around it" in panel.object_state.text.text()
     click(dock, qtbot, 30, 90)
     qtbot.waitUntil(lambda: dock.idle, timeout=20_000)
-    assert "outline" in panel.object_state.text.text()
+    assert "Outline 1 of" in panel.object_state.text.text()
     dock.viewer.keymap[coerce_keybinding(shortcuts.KEEP_OUTLINE)](dock.viewer)
     settle(dock, qtbot)
     found, truth = numbers(dock) == 2, np.zeros(image.shape[:2], bool)
