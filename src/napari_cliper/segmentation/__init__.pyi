@@ -32,6 +32,10 @@ from .features.preprocessing import RGBImage as RGBImage
 from .features.pyramid import Pyramid as Pyramid
 from .features.sampling import percentile_limits as percentile_limits
 from .features.tiled_image import TiledImage as TiledImage
+from .labelling.labels_by_chunk import LabelsByChunk as LabelsByChunk
+from .labelling.labels_by_chunk import in_chunks as in_chunks
+from .labelling.labels_by_chunk import labels_by_chunk as labels_by_chunk
+from .labelling.labels_by_chunk import live_on_grid as live_on_grid
 from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall
 from .labelling.live_labels import UserHints as UserHints
