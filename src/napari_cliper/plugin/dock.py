@@ -19,6 +19,7 @@ from .controllers.autosave import Autosave
 from .controllers.axes import AxesController
 from .controllers.base import Controller
 from .controllers.brush import Brush
+from .controllers.chunks_in_view import ChunksInView
 from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
 from .controllers.example import ExampleController
@@ -97,6 +98,7 @@ class CliperWidget(DockPanels):
         state.message.connect(self._say)
         state.page_wanted.connect(self.frame.go_to)
         self.windows = add(AnnotationWindows(state, self.annotation_panel))
+        add(ChunksInView(state, self.status_panel))
         self.result_display = add(
             ResultDisplay(state, classes, self.threshold_panel, self.result_details)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,12 +15,18 @@ from ..segmentation import (
     ClassPrompt,
     Composite,
     InvalidInputError,
+    LabelsByChunk,
     LiveLabels,
     SegmentationConfig,
     Thresholds,
     UserHints,
+    corrected,
+    in_chunks,
+    labels_by_chunk,
+    live_on_grid,
 )
 from . import ui_text
+from .layers.outlines import outlines_of_large
 
 if TYPE_CHECKING:
     from ..labels.label_class import ClassRow
@@ -85,6 +91,8 @@ class Request:
         Returns the masks for a method that uses them, or None; called in the thread.
     pixel_size : float, optional
         Side of a pixel in micrometres.
+    by_chunk : bool
+        Whether labels are computed chunk by chunk when they are read; only with tiles.
     """
 
     read: Callable[[], Any]
@@ -98,6 +106,7 @@ class Request:
     gamma: float = 1.0
     masks: Callable[[], NDArray[Any] | None] = no_masks
     pixel_size: float | None = None
+    by_chunk: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +160,10 @@ class Found:
     short: tuple[Shortfall, ...]
 
     @classmethod
-    def of(cls, labels: LabelArray, short: tuple[Shortfall, ...]) -> Found:
+    def of(cls, labels: LabelArray | LabelsByChunk, short: tuple[Shortfall, ...]) -> Found:
         """Return what labels contain; regions of a very large image are not counted."""
+        if isinstance(labels, LabelsByChunk):
+            return cls(len(set(np.unique(labels.reduced).tolist()) - {0}), None, short)
         if labels.size > COUNTED_UP_TO:
             return cls(len(set(np.unique(labels).tolist()) - {0}), None, short)
         regions = connected_regions(labels)
@@ -186,17 +197,19 @@ class Outcome:
     ----------
     scores : ScoreMaps
     live : mapping of str to LiveLabels
-        By stage, labels that follow thresholds.
+        By stage, labels that follow thresholds; those on the grid of the maps, if labels are
+        computed chunk by chunk.
     thresholds : Thresholds
         The thresholds for which labels are already computed.
-    seconds : float
-        Duration of the run.
     encoded : bool
         Whether the image was encoded, instead of taken from the cache.
     embedding : ImageEmbedding
         The embedding that was scored.
+    hinted : ImageEmbedding
+        The embedding along which hints propagate: the same, or that of the image at one pixel for
+        each patch, if labels are computed chunk by chunk.
     found : Found
-    labels : mapping of str to (Y, X) array
+    labels : mapping of str to (Y, X) array or LabelsByChunk
         By stage, for these thresholds.
     outlines : mapping of str to (Y, X) array
         By stage, of the labels, if the plane is large.
@@ -209,11 +222,11 @@ class Outcome:
     scores: ScoreMaps
     live: Mapping[Stage, LiveLabels]
     thresholds: Thresholds
-    seconds: float
     encoded: bool
     embedding: ImageEmbedding
+    hinted: ImageEmbedding
     found: Found
-    labels: Mapping[Stage, LabelArray]
+    labels: Mapping[Stage, LabelArray | LabelsByChunk]
     outlines: Mapping[Stage, LabelArray]
     notes: tuple[str, ...] = ()
     propagated: Propagated | None = None
@@ -223,10 +236,64 @@ class Outcome:
         """The hints that the labels follow."""
         return None if self.propagated is None else self.propagated.hints
 
+    @property
+    def by_chunk(self) -> bool:
+        """Whether labels are computed chunk by chunk."""
+        return any(isinstance(one, LabelsByChunk) for one in self.labels.values())
+
+    def labels_for(
+        self, thresholds: Thresholds, hints: UserHints | None
+    ) -> Mapping[Stage, LabelArray | LabelsByChunk]:
+        """Return the labels of each stage for other thresholds and hints; call it in a thread."""
+        if self.by_chunk:
+            return labels_by_chunk(self.scores, self.live, thresholds, hints)
+        return corrected(self.live, hints, thresholds)
+
+    def renamed(self, classes: tuple[ClassPrompt, ...]) -> Outcome:
+        """A copy whose classes have other names; its labels stay."""
+        scores = replace(self.scores, classes=classes)
+        return replace(self, scores=scores, live=_live(scores, by_chunk=self.by_chunk))
+
+
+def outcome_of(
+    request: Request, scores: ScoreMaps, embedding: ImageEmbedding, **more: Any
+) -> Outcome:
+    """Return the labels of a request for its thresholds, and what they contain."""
+    from ..segmentation import RGBImage  # noqa: PLC0415 - torch
+
+    thresholds = request.thresholds or scores.settings.thresholds
+    by_chunk = request.by_chunk and embedding.tiles is not None and in_chunks(scores)
+    live = _live(scores, by_chunk=by_chunk)
+    labels: Mapping[Stage, LabelArray | LabelsByChunk] = (
+        labels_by_chunk(scores, live, thresholds)
+        if by_chunk
+        else {stage: one.labels(thresholds) for stage, one in live.items()}
+    )
+    outlines = outlines_of_large(labels)
+    warm_up(live, labels, thresholds)
+    last = scores.stages[-1]
+    return Outcome(
+        scores=scores,
+        live=live,
+        thresholds=thresholds,
+        embedding=embedding,
+        hinted=replace(embedding, image=RGBImage(embedding.resized)) if by_chunk else embedding,
+        found=Found.of(labels[last], live[last].shortfalls(thresholds)),
+        labels=labels,
+        outlines=outlines,
+        **more,
+    )
+
+
+def _live(scores: ScoreMaps, *, by_chunk: bool) -> dict[Stage, LiveLabels]:
+    if by_chunk:
+        return live_on_grid(scores)
+    return {stage: LiveLabels(scores, stage) for stage in scores.stages}
+
 
 def warm_up(
     live: Mapping[Stage, LiveLabels],
-    labels: Mapping[Stage, LabelArray],
+    labels: Mapping[Stage, LabelArray | LabelsByChunk],
     thresholds: Thresholds,
 ) -> None:
     """Compute in the thread what the window says where nothing was found."""

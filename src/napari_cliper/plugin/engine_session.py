@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from ..io.prototype_file import read_prototypes
 from ..segmentation import (
     DamagedWeightsError,
     InvalidInputError,
-    LiveLabels,
     Monitor,
     Progress,
     SegmentationConfig,
@@ -29,17 +27,15 @@ from ..segmentation import (
 )
 from . import ui_text
 from .engine_requests import (
-    Found,
     LearningRequest,
     Limits,
     Outcome,
     Request,
     digest,
+    outcome_of,
     usable_prototypes,
-    warm_up,
 )
 from .layers.lazy_planes import lazy_key
-from .layers.outlines import outlines_of_large
 from .object_session import ObjectSession, SamChoice
 from .pytorch_loading import load_pytorch
 from .tile_costs import check_room
@@ -145,7 +141,7 @@ class Session:
         """
         cost = self.estimate(request, report, should_stop)
         if cost is not None:
-            check_room(cost, self.tile_store)
+            check_room(cost, self.tile_store, by_chunk=request.by_chunk)
             if cost.new_seconds > seconds:
                 return cost
         if first is not None:
@@ -162,20 +158,9 @@ class Session:
         SegmentationError
             As the engine does. Cached embeddings are kept.
         """
-        start = time.perf_counter()
         scores, embedding, notes, encoded = self._scores(request, report, should_stop)
         report(Progress(ui_text.MAKING_LABELS, 0, 0))
-        thresholds = request.thresholds or scores.settings.thresholds
-        live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
-        labels = {stage: one.labels(thresholds) for stage, one in live.items()}
-        outlines = outlines_of_large(labels)
-        warm_up(live, labels, thresholds)
-        last = scores.stages[-1]
-        found = Found.of(labels[last], live[last].shortfalls(thresholds))
-        seconds = time.perf_counter() - start
-        return Outcome(
-            scores, live, thresholds, seconds, encoded, embedding, found, labels, outlines, notes
-        )
+        return outcome_of(request, scores, embedding, encoded=encoded, notes=notes)
 
     def affinity(
         self,
@@ -210,8 +195,9 @@ class Session:
 
         A large image would be reduced until small objects are lost.
         """
-        model, image = self.features_of_corrections, embedding.image
-        if model is None or max(image.shape) > LARGEST_SIDE:
+        model, image, tiles = self.features_of_corrections, embedding.image, embedding.tiles
+        sides = image.shape if tiles is None else tiles.image.shape
+        if model is None or max(sides) > LARGEST_SIDE:
             return ()
         try:
             return self.objects.features(model, image.pixels, report, should_stop)

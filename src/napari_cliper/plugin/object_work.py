@@ -180,6 +180,8 @@ def make_objects(request: ObjectsRequest, _report: Report, should_stop: ShouldSt
 
     Labels are split. Objects of another program get the class with the highest score.
     """
+    monitor = Monitor(should_stop=should_stop)
+    request = replace(request, seen=request.seen.in_memory(monitor))
     if request.fixed or not request.sizing:
         return _make(request, should_stop)
     made = _make(_with_smallest(request, 1), should_stop)

@@ -7,7 +7,7 @@ controller takes the state and its panel, and connects itself to both.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from qtpy.QtCore import QObject, Signal
 from ..labels.axes import plane_suffix
 from ..labels.label_class import ClassRow
 from ..labels.labelled_image import LabelledImage
-from ..segmentation import InvalidInputError
+from ..segmentation import InvalidInputError, LabelsByChunk, Monitor, Window
 from .controllers.annotation import AnnotationController
 from .controllers.kept_results import PredictedPlane, Shown
 from .controllers.live_result import LiveResult
@@ -27,8 +27,15 @@ from .controllers.main_job import MainJob
 from .engine_session import Session
 from .layers.annotation_layer import AnnotationLayer
 from .layers.image_group import ImageGroup
-from .layers.image_layers import ImageChoice, depth_of, geometry_of, image_shape
+from .layers.image_layers import (
+    ImageChoice,
+    check_objects_memory,
+    depth_of,
+    geometry_of,
+    image_shape,
+)
 from .layers.plane_labels import annotated_on
+from .layers.prediction_layers import AnyLabels
 from .panels.classes_panel import ClassesPanel
 from .panels.engine_panel import EnginePanel
 from .panels.image_panel import ImagePanel
@@ -43,15 +50,32 @@ class SeenLabels:
     source : {'annotation', 'prediction'}
     choice : ImageChoice
         The image, plane and region of the labels; of a prediction, the region that was run.
-    labels : (Y, X) uint8 or uint16 array
+    labels : (Y, X) uint8 or uint16 array or LabelsByChunk
     classes : mapping of int to ClassRow
         The class of each label.
     """
 
     source: Literal["annotation", "prediction"]
     choice: ImageChoice
-    labels: NDArray[np.uint8 | np.uint16]
+    labels: Any
     classes: Mapping[int, ClassRow]
+
+    def in_memory(self, monitor: Monitor) -> SeenLabels:
+        """Return the same with all labels as an array; call it in a thread.
+
+        Raises
+        ------
+        InvalidInputError
+            If objects of labels that are computed chunk by chunk do not fit in the free memory.
+        """
+        labels = self.labels
+        if not isinstance(labels, LabelsByChunk):
+            return self
+        check_objects_memory(self.choice)
+        for chunk in labels.missing(Window(0, 0, *labels.shape)):
+            monitor.check()
+            labels.compute(chunk)
+        return replace(self, labels=labels[:, :].astype(np.uint16))
 
     @property
     def depth(self) -> int | None:
@@ -333,10 +357,12 @@ class DockState(QObject):
         return SeenLabels("annotation", choice, labels, self._as_in_table(annotation.classes))
 
     def _predicted(
-        self, choice: ImageChoice, labels: NDArray[Any], rows: Iterable[ClassRow]
+        self, choice: ImageChoice, labels: AnyLabels, rows: Iterable[ClassRow]
     ) -> SeenLabels:
         classes = self._as_in_table(dict(enumerate(rows, 1)))
-        return SeenLabels("prediction", choice, labels.astype(np.uint16), classes)
+        if not isinstance(labels, LabelsByChunk):
+            labels = labels.astype(np.uint16)
+        return SeenLabels("prediction", choice, labels, classes)
 
     @property
     def why_nothing_seen(self) -> str:

@@ -32,6 +32,8 @@ class Costs:
         None for an image that is encoded as a whole.
     on_disk : bool
         Whether the features of tiles are kept on disk.
+    by_chunk : bool
+        Whether labels are computed chunk by chunk.
     problem : str
         Why memory or disk are not enough; empty if they are.
     """
@@ -39,6 +41,7 @@ class Costs:
     key: CostKey
     cost: TileEstimate | None
     on_disk: bool
+    by_chunk: bool
     problem: str = ""
 
     @property
@@ -50,12 +53,17 @@ class Costs:
             tiles=self.cost.tiles,
             seconds=self.cost.new_seconds,
             disk=self.cost.new_disk,
-            memory=self.cost.memory,
+            memory=memory_of(self.cost, by_chunk=self.by_chunk),
             on_disk=self.on_disk,
         )
 
 
-def check_room(cost: TileEstimate, store: TileStore) -> None:
+def memory_of(cost: TileEstimate, *, by_chunk: bool) -> int:
+    """Return the bytes of memory of a run in tiles."""
+    return cost.maps_memory if by_chunk else cost.memory
+
+
+def check_room(cost: TileEstimate, store: TileStore, *, by_chunk: bool) -> None:
     """Check that a run in tiles has enough memory and disk; called in a thread.
 
     Tiles that are cached take no more of either.
@@ -67,7 +75,7 @@ def check_room(cost: TileEstimate, store: TileStore) -> None:
     """
     from ..segmentation import TileCache, free_space  # noqa: PLC0415 - heavy
 
-    memory, free = cost.memory, psutil.virtual_memory().available
+    memory, free = memory_of(cost, by_chunk=by_chunk), psutil.virtual_memory().available
     if isinstance(store, TileCache):
         disk = free_space(store.folder)
         if cost.new_disk > disk:

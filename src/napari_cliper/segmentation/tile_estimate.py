@@ -59,6 +59,8 @@ class TileEstimate:
         Bytes of memory, without the networks.
     chunk_memory : int
         The same if it is labelled chunk by chunk (`ChunkedLabels`).
+    maps_memory : int
+        The same if only the maps and an image that is in memory are whole (`LabelsByChunk`).
     read_again : int
         Number of tiles whose attention does not fit into the cache: the refiner's network reads
         them again for every question.
@@ -74,6 +76,7 @@ class TileEstimate:
     disk: int
     memory: int
     chunk_memory: int
+    maps_memory: int
     read_again: int
     new_tiles: int
     new_seconds: float
@@ -136,14 +139,16 @@ def estimate_of(
     )
     to_store = min(unread, max(kept - (count - unread), 0))
     area, patches = math.prod(layout.shape), math.prod(layout.grid)
-    memory = area * BYTES_A_PIXEL + patches * BYTES_A_PATCH
+    maps = patches * BYTES_A_PATCH
+    in_memory = image.source.nbytes if isinstance(image.source, np.ndarray) else 0
     refining = REFINING_BYTES if encoder.by_pixels else 0
     return TileEstimate(
         tiles=count,
         seconds=count * (each.seconds + each.attention_seconds),
         disk=count * each.disk + kept * each.attention_disk,
-        memory=memory + refining,
+        memory=area * BYTES_A_PIXEL + maps + refining,
         chunk_memory=CHUNK_BYTES + refining,
+        maps_memory=in_memory + maps + CHUNK_BYTES + refining,
         read_again=again,
         new_tiles=max(new, unread),
         new_seconds=new * each.seconds + unread * each.attention_seconds,

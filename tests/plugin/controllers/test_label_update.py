@@ -21,6 +21,7 @@ from napari_cliper.segmentation import (
     LiveLabels,
     SegmentationConfig,
     Segmenter,
+    corrected,
     image_affinity,
 )
 
@@ -49,7 +50,10 @@ def engine():
 def kept(engine):
     scores, _ = engine
     live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
-    shown = SimpleNamespace(outcome=SimpleNamespace(live=live, scores=scores))
+    outcome = SimpleNamespace(
+        live=live, scores=scores, labels_for=lambda values, hints: corrected(live, hints, values)
+    )
+    shown = SimpleNamespace(outcome=outcome)
     thresholds = scores.settings.thresholds
     return Kept(shown, thresholds, followed=(thresholds, None), labels={}, outlines={})
 
@@ -68,7 +72,7 @@ def reader(engine, what):
     def affinity(_report, _should_stop):
         return engine[1]
 
-    return lambda *job: read_hints(what, NAMES, affinity, *job)
+    return lambda *job: read_hints(lambda: what, NAMES, affinity, *job)
 
 
 def follow(kept, read, thresholds=None):
@@ -109,21 +113,21 @@ def test_without_a_hint_no_affinity_is_computed():
     def fail(_report, _should_stop):
         raise AssertionError
 
-    hints, user_hints = read_hints(drawn(), NAMES, fail, report, never)
+    hints, user_hints = read_hints(drawn, NAMES, fail, report, never)
     assert user_hints is None
     assert not hints.painted
     left_out = drawn(clicks=[("dragon", 3, 3)])
-    assert read_hints(left_out, NAMES, fail, report, never)[0].left_out == ("dragon",)
+    assert read_hints(lambda: left_out, NAMES, fail, report, never)[0].left_out == ("dragon",)
 
 
 def test_uncertain_places_are_not_those_that_the_user_decided(engine, kept):
     scores, _ = engine
     live = kept.shown.outcome.live[scores.stages[-1]]
-    before = uncertain_places(live, kept.thresholds, None, drawn(), report, never)
+    before = uncertain_places(live, kept.thresholds, None, drawn, report, never)
     assert before.map.shape == SHAPE
     row, column = before.places[0]
     what = drawn((1, max(row - 2, 0), max(column - 2, 0)))
     hints = reader(engine, what)(report, never)[1]
-    after = uncertain_places(live, kept.thresholds, hints, what, report, never)
+    after = uncertain_places(live, kept.thresholds, hints, lambda: what, report, never)
     assert before.places[0] not in after.places
     assert not after.map[what.edit_mask > 0].any()

@@ -28,7 +28,7 @@ def test_chunks_have_the_labels_of_the_whole_image_and_only_what_is_read_is_comp
     assert in_chunks(scores)
     thresholds = scores.settings.thresholds.with_values(class_threshold=0.5)
     live = live_on_grid(scores)
-    found = labels_by_chunk(live, scores, thresholds)
+    found = labels_by_chunk(scores, live, thresholds)
     every = Window(0, 0, 200, 330)
     for stage, labels in found.items():
         expected = scores.to_labels(thresholds, stage=stage)

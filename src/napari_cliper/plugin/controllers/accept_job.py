@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QWidget
 
@@ -18,6 +18,7 @@ from ...segmentation import InvalidInputError, Monitor, Progress
 from .. import ui_text
 from ..layers.image_layers import Region, is_on_disk, part_of_choice
 from ..layers.large_annotation_layer import LargeAnnotationLayer
+from ..layers.lazy_planes import LazyPlane
 from ..layers.prediction_layers import Prediction
 from .base import Controller
 
@@ -54,10 +55,11 @@ def accepting(
     rectangle : (slice, slice), optional
         Rows and columns of the image; default: all of the prediction.
     """
-    choice, labels = prediction.choice, prediction.snapshot()
+    choice = prediction.choice
+    labels: Any = prediction.snapshot()
     if rectangle is not None:
         choice, part = part_of_choice(choice, rectangle)
-        labels = labels[part]
+        labels = LazyPlane(labels, (), part)
     return annotation.accepting(choice, labels, rows, rule, chosen=chosen, point=point)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,7 +17,6 @@ from ...annotation.class_change import ClassChange
 from ...annotation.edit_mask import CLEANED, AnnotationState, protected
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
-from ...labels.labelled_image import LabelArray
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..layers.annotation_layer import AnnotationLayer
@@ -26,7 +26,13 @@ from ..layers.image_view import pixel_under, rectangle_mask, rectangle_of
 from ..layers.labels_history import Place
 from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
 from ..layers.passing_layers import PassingLayer
-from ..layers.prediction_layers import Prediction, changed_layer
+from ..layers.prediction_layers import (
+    AnyLabels,
+    LargePrediction,
+    Prediction,
+    changed_layer,
+    reduced,
+)
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
@@ -336,9 +342,10 @@ class AnnotationController(Controller):
 
     # ------------------------------------------------------------------ hints
 
-    def _on_hinted(self, prediction: Prediction, before: LabelArray, after: LabelArray) -> None:
+    def _on_hinted(self, prediction: Prediction, before: AnyLabels, after: AnyLabels) -> None:
         """Update accepted pixels after a hint, and show what it has changed."""
         choice, shown = prediction.choice, self._result.shown
+        before, after = reduced(before), reduced(after)
         changed = before != after
         if shown is None:
             return
@@ -346,10 +353,11 @@ class AnnotationController(Controller):
             self.message.emit(ui_text.HINT_CHANGED_NOTHING, False)
             return
         annotation, accepted = self.of(choice.layer), 0
-        if annotation is not None and annotation.fits and self._panel.value().accepted_follow:
+        follow = self._panel.value().accepted_follow and changed.shape == choice.shape
+        if annotation is not None and annotation.fits and follow:
             accepted = annotation.follow_hint(choice, before, after, shown.rows)
         self._flash.show(changed_layer(prediction, np.where(changed, after, 0)))
-        predicted = int(np.count_nonzero(changed))
+        predicted = round(np.count_nonzero(changed) * math.prod(choice.shape) / changed.size)
         self.message.emit(ui_text.changed_by_hint(predicted=predicted, accepted=accepted), False)
 
     def _on_thresholds(self) -> None:
@@ -483,7 +491,8 @@ class AnnotationController(Controller):
         predicted: tuple[NDArray[Any], Region] | tuple[()] = ()
         seen = self._result.seen()
         of_this = seen is not None and seen.choice.layer is choice.layer
-        if seen is not None and of_this and seen.choice.plane == choice.plane:
+        known = seen is not None and of_this and not isinstance(seen, LargePrediction)
+        if seen is not None and known and seen.choice.plane == choice.plane:
             predicted = seen.labels, annotation.region_of(seen.choice)
         return counting(annotation, choice, predicted)
 

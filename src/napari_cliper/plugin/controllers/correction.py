@@ -6,7 +6,7 @@ its thread, from copies that are made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, labels_shape, map_transforms
 from ..layers.image_view import go_to_pixel
+from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.passing_layers import PassingLayer
 from ..layers.plane_labels import annotated_on
 from ..layers.uncertainty_layer import UncertaintyLayer
@@ -32,7 +33,15 @@ from ..worker import Work
 from .base import Controller
 from .clicks import ClickController
 from .kept_results import Shown
-from .label_update import Drawn, ReadHints, UncertainPlaces, read_hints, uncertain_places
+from .label_update import (
+    Draw,
+    Drawn,
+    ReadHints,
+    UncertainPlaces,
+    drawn_on_grid,
+    read_hints,
+    uncertain_places,
+)
 
 PLACES_PER_SIDE = 5
 """The number of uncertain places that fit side by side on the canvas after zooming to one."""
@@ -155,7 +164,7 @@ class CorrectionController(Controller):
         self._preparing.drop()
         shown = self._shown()
         if shown is not None and self._panel.value().spread:
-            work = partial(self._session.affinity, shown.outcome.embedding)
+            work = partial(self._session.affinity, shown.outcome.hinted)
             self._preparing.start(work, _nothing)
         self._show_hints()
 
@@ -186,10 +195,10 @@ class CorrectionController(Controller):
         if not self._panel.value().spread:
             return None
         names = [one.name for one in shown.outcome.scores.classes]
-        affinity = partial(self._session.affinity, shown.outcome.embedding)
+        affinity = partial(self._session.affinity, shown.outcome.hinted)
         propagated = shown.outcome.propagated
         seeds = None if propagated is None else propagated.seeds
-        return partial(read_hints, self.drawn_on(shown.choice), names, affinity, seeds=seeds)
+        return partial(read_hints, self._draw(shown), names, affinity, seeds=seeds)
 
     def _on_hints_read(self, hints: Hints | None) -> None:
         self._hints = hints
@@ -215,10 +224,20 @@ class CorrectionController(Controller):
         (read,) = self.readers_on([choice])
         return read()
 
-    def readers_on(self, choices: Sequence[ImageChoice]) -> list[Callable[[], Drawn]]:
+    def _draw(self, shown: Shown) -> Draw:
+        """Return what reads the strokes and clicks on a result, as its hints need them."""
+        outcome = shown.outcome
+        grid = outcome.hinted.image.shape if outcome.by_chunk else None
+        (read,) = self.readers_on([shown.choice], grid)
+        return read
+
+    def readers_on(
+        self, choices: Sequence[ImageChoice], grid: tuple[int, int] | None = None
+    ) -> list[Draw]:
         """Return a function for each choice of an image that reads what is drawn on it.
 
-        Threads may call it: the strokes are those of the call, the clicks those of now.
+        Threads may call it: the strokes are those of the call, the clicks those of now. With
+        `grid`, what is drawn is reduced to these rows and columns.
         """
         layer = choices[0].layer if choices else None
         annotation = self._annotation_controller.of(layer)
@@ -228,11 +247,11 @@ class CorrectionController(Controller):
             annotation = None
         clicks = None if layer is None else self.click_controller.of(layer)
         points = {} if clicks is None else clicks.clicks()
-        found = list[Callable[[], Drawn]]()
+        found = list[Draw]()
         for one in choices:
             corner = [part.start for part in one.region] if one.region else (0, 0)
             here = clicks_on(points, one.plane, corner, labels_shape(one)[-2:])
-            found.append(partial(_drawn, annotation, one, here))
+            found.append(partial(_drawn, annotation, one, here, grid))
         return found
 
     # ------------------------------------------------------------------ where to look next
@@ -261,7 +280,7 @@ class CorrectionController(Controller):
             self._go_when_known = True
             self._look.request()
         else:
-            self._go(self.uncertain_places.places)
+            self._go(self.uncertain_places)
 
     def _look_snapshot(self) -> Work | None:
         """The work that finds uncertain places; None if there is no result."""
@@ -271,8 +290,7 @@ class CorrectionController(Controller):
         thresholds, hints = kept.followed
         scores = kept.shown.outcome.scores
         live = kept.shown.outcome.live[scores.stages[-1]]
-        drawn = self.drawn_on(kept.shown.choice)
-        find = partial(uncertain_places, live, thresholds, hints, drawn)
+        find = partial(uncertain_places, live, thresholds, hints, self._draw(kept.shown))
         state = self._state
         return lambda report, should_stop: (kept.shown, state, find(report, should_stop))
 
@@ -292,24 +310,27 @@ class CorrectionController(Controller):
             above = [one.layer for one in layers if one is not None]
             self.uncertainty.show(shown.choice, places.map, above)
         if self._go_when_known:
-            self._go(places.places)
+            self._go(places)
 
-    def _go(self, places: list[tuple[int, int]]) -> None:
+    def _go(self, found: UncertainPlaces) -> None:
         self._go_when_known = False
+        places, size = found.places, found.map.shape
         shown = self._shown()
         if shown is None or not places:
             self.message.emit(ui_text.NO_UNCERTAIN_PLACE, False)
             return
         number = self._at % len(places)
+        cells = zip(places[number], labels_shape(shown.choice)[-2:], size, strict=True)
+        row, column = ((2 * at + 1) * side // (2 * length) for at, side, length in cells)
         try:
-            go_to_pixel(self._viewer, shown.choice, *places[number])
+            go_to_pixel(self._viewer, shown.choice, row, column)
         except InvalidInputError as error:
             self.say_error(str(error))
             return
         self._at = number + 1
         camera = self._viewer.scene.camera
         camera.zoom = max(camera.zoom, self._zoom_to_place(shown.choice))
-        self._mark.show(self._ring(shown.choice, places[number]))
+        self._mark.show(self._ring(shown.choice, (row, column)))
         self.message.emit(ui_text.uncertain_place(number=self._at, of=len(places)), False)
 
     def _zoom_to_place(self, choice: ImageChoice) -> float:
@@ -342,8 +363,15 @@ def _nothing(_affinity: object) -> None:
     """Do nothing: the session keeps the affinity."""
 
 
-def _drawn(annotation: AnnotationLayer | None, choice: ImageChoice, clicks: list[Click]) -> Drawn:
+def _drawn(
+    annotation: AnnotationLayer | None,
+    choice: ImageChoice,
+    clicks: list[Click],
+    grid: tuple[int, int] | None,
+) -> Drawn:
     """What is drawn on a choice now; threads may call it."""
-    labels, edit_mask = annotated_on(annotation, choice)
     classes = {} if annotation is None else dict(annotation.classes)
-    return Drawn(labels, edit_mask, classes, clicks)
+    if grid is not None:
+        store = annotation.store if isinstance(annotation, LargeAnnotationLayer) else None
+        return drawn_on_grid(store, choice, classes, clicks, grid)
+    return Drawn(*annotated_on(annotation, choice), classes, clicks)

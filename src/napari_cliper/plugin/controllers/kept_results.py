@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from ...annotation.class_change import ClassChange, change_thresholds
 from ...annotation.project.prediction_store import StoredPrediction
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
-from ...segmentation import LiveLabels, SegmentationConfig, Thresholds, UserHints
+from ...segmentation import LabelsByChunk, SegmentationConfig, Thresholds, UserHints
 from ..engine_requests import Outcome
 from ..layers.image_group import members_of
 from ..layers.image_layers import ImageChoice, Key
@@ -74,7 +74,7 @@ class Kept:
     thresholds : Thresholds
     followed : (Thresholds, UserHints or None)
         The thresholds and hints that `labels` were made with.
-    labels : dict of str to (Y, X) array
+    labels : dict of str to (Y, X) array or LabelsByChunk
         Labels by stage.
     outlines : dict of str to (Y, X) array
         Outlines of these labels, for planes that are large.
@@ -83,7 +83,7 @@ class Kept:
     shown: Shown
     thresholds: Thresholds
     followed: tuple[Thresholds, UserHints | None]
-    labels: dict[Stage, LabelArray]
+    labels: dict[Stage, LabelArray | LabelsByChunk]
     outlines: dict[Stage, LabelArray]
 
     @property
@@ -104,17 +104,12 @@ class Kept:
         if new is None or not any(change.is_of(row.name) for row in shown.rows):
             return
         rows = tuple(new if change.is_of(row.name) else row for row in shown.rows)
-        outcome = shown.outcome if change.merge else _renamed(shown.outcome, rows)
+        outcome = shown.outcome
+        if not change.merge:
+            outcome = outcome.renamed(tuple(row.as_prompt() for row in rows))
         self.shown = replace(shown, rows=rows, outcome=outcome)
         self.thresholds = change_thresholds(self.thresholds, change)
         self.followed = change_thresholds(self.followed[0], change), self.followed[1]
-
-
-def _renamed(outcome: Outcome, rows: Sequence[ClassRow]) -> Outcome:
-    """A result whose classes are called like these rows; its labels stay."""
-    scores = replace(outcome.scores, classes=tuple(row.as_prompt() for row in rows))
-    live = {stage: LiveLabels(scores, stage) for stage in outcome.live}
-    return replace(outcome, scores=scores, live=live)
 
 
 @dataclass(frozen=True, eq=False)

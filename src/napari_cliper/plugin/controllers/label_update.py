@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ...annotation.label_store import LabelStore
+from ...annotation.stored_grid import on_grid
 from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
 from ...labels.label_class import ClassRow
-from ...segmentation import LiveLabels, Progress, Thresholds, UserHints, corrected
+from ...labels.labelled_image import LabelArray
+from ...segmentation import LabelsByChunk, LiveLabels, Progress, Thresholds, UserHints
 from ..engine_requests import warm_up
+from ..layers.image_layers import ImageChoice
 from ..layers.outlines import outlines_of_large
 
 if TYPE_CHECKING:
@@ -50,6 +54,10 @@ class Drawn:
     clicks: list[Click]
 
 
+Draw = Callable[[], Drawn]
+"""Returns what is drawn; called in a thread."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelUpdate:
     """Labels of a result for the newest hints and thresholds.
@@ -63,7 +71,7 @@ class LabelUpdate:
         The hints; None if hints are not used.
     user_hints : UserHints or None
         The same for the engine; None if there is no hint.
-    labels : mapping of str to (Y, X) array
+    labels : mapping of str to (Y, X) array or LabelsByChunk
         By stage; empty if neither hints nor thresholds have changed.
     outlines : mapping of str to (Y, X) array
         Of these labels, if the plane is large.
@@ -73,12 +81,44 @@ class LabelUpdate:
     thresholds: Thresholds
     hints: Hints | None
     user_hints: UserHints | None
-    labels: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
+    labels: Mapping[Stage, LabelArray | LabelsByChunk]
     outlines: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
 
 
+def drawn_on_grid(
+    store: LabelStore | None,
+    choice: ImageChoice,
+    classes: Mapping[int, ClassRow],
+    clicks: Sequence[Click],
+    grid: tuple[int, int],
+) -> Drawn:
+    """Return what is drawn on a large image, reduced to a grid; call it in a thread.
+
+    Parameters
+    ----------
+    store : LabelStore or None
+        The annotation; None if there is none.
+    choice : ImageChoice
+    classes : mapping of int to ClassRow
+        Of the annotation.
+    clicks : sequence of (str, int, int)
+        In pixels of the choice.
+    grid : (int, int)
+        Rows and columns of cells.
+    """
+    height, width = choice.shape
+    labels, edit_mask = np.zeros(grid, np.uint16), np.zeros(grid, np.uint8)
+    if store is not None:
+        region = choice.region or (slice(0, height), slice(0, width))
+        labels, edit_mask = on_grid(store, region, grid)
+    reduced = [
+        (name, row * grid[0] // height, column * grid[1] // width) for name, row, column in clicks
+    ]
+    return Drawn(labels, edit_mask, classes, reduced)
+
+
 def read_hints(
-    drawn: Drawn,
+    draw: Draw,
     names: Sequence[str],
     affinity: GetAffinity,
     report: Report,
@@ -90,7 +130,8 @@ def read_hints(
 
     Parameters
     ----------
-    drawn : Drawn
+    draw : callable
+        Returns what is drawn.
     names : sequence of str
         Class names of the result.
     affinity : callable
@@ -100,6 +141,7 @@ def read_hints(
     """
     from ...segmentation import with_user_hints  # noqa: PLC0415 - torch
 
+    drawn = draw()
     hints = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)
     labels = hints.hint_labels
     if seeds is None and not (hints.painted or hints.clicked):
@@ -134,9 +176,9 @@ def update_labels(
     update = partial(LabelUpdate, kept, thresholds, hints, user_hints)
     if thresholds == shown_thresholds and user_hints is shown_hints:
         return update({}, {})
-    live = kept.shown.outcome.live
-    labels = corrected(live, user_hints, thresholds)
-    warm_up(live, labels, thresholds)
+    outcome = kept.shown.outcome
+    labels = outcome.labels_for(thresholds, user_hints)
+    warm_up(outcome.live, labels, thresholds)
     return update(labels, outlines_of_large(labels))
 
 
@@ -147,9 +189,9 @@ class UncertainPlaces:
     Parameters
     ----------
     map : (Y, X) float32 array
-        From 0 (certain) to 1.
+        From 0 (certain) to 1; on the grid of the maps, if labels are computed by chunk.
     places : list of (int, int)
-        Rows and columns of uncertain places, the most uncertain first.
+        Rows and columns of uncertain places in the map, the most uncertain first.
     """
 
     map: NDArray[np.float32]
@@ -160,14 +202,14 @@ def uncertain_places(
     live: LiveLabels,
     thresholds: Thresholds,
     hints: UserHints | None,
-    drawn: Drawn,
+    draw: Draw,
     _report: Report,
     _should_stop: ShouldStop,
 ) -> UncertainPlaces:
     """Return the uncertainty of a result, and the places that the user has not decided."""
     from ...segmentation import most_uncertain  # noqa: PLC0415 - torch
 
-    found = live.uncertainty(thresholds, hints)
+    found, drawn = live.uncertainty(thresholds, hints), draw()
     regions = None if hints is None else hints.affinity.walked[hints.affinity.regions]
     confirmed = confirmed_by(drawn.edit_mask, drawn.clicks, regions)
     return UncertainPlaces(found, most_uncertain(found, confirmed))

@@ -261,7 +261,9 @@ def _corrected_plane(
     drawn, shown = run.drawn, run.source.shown
     names = [one.name for one in shown.outcome.scores.classes]
     seeds = None if shown.outcome.propagated is None else shown.outcome.propagated.seeds
-    _, hints = read_hints(drawn, names, lambda *_: affinity, _ignore, lambda: False, seeds=seeds)
+    _, hints = read_hints(
+        lambda: drawn, names, lambda *_: affinity, _ignore, lambda: False, seeds=seeds
+    )
     decided = np.where(drawn.edit_mask != OPEN, PAINTED, OPEN).astype(np.uint8)
     told = hints_of(drawn.labels, decided, drawn.classes, drawn.clicks, names).hint_labels
     *_, labels = corrected(shown.outcome.live, hints, run.source.thresholds).values()

@@ -72,7 +72,7 @@ def _unless_long(
     one = session.estimate(request, report, should_stop)
     if one is not None:
         cost = one.times(planes)
-        tile_costs.check_room(cost, session.tile_store)
+        tile_costs.check_room(cost, session.tile_store, by_chunk=False)
         if cost.new_seconds > limit:
-            return tile_costs.Costs((), cost, session.tiles_on_disk)
+            return tile_costs.Costs((), cost, session.tiles_on_disk, by_chunk=False)
     return work(report, should_stop)

@@ -13,7 +13,7 @@ from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Reduction, SegmentationConfig, reduction
 from .. import ui_text
 from ..engine_requests import Request, classes_of
-from ..layers.image_layers import ImageChoice, check_memory
+from ..layers.image_layers import ImageChoice, check_memory, runs_by_chunk
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
@@ -93,7 +93,8 @@ class Requests:
             return why_not or self._images.why_not()
         try:
             config = self._engine.value()
-            check_memory(choice)
+            if not (by_chunk := runs_by_chunk(choice, config)):
+                check_memory(choice)
         except InvalidInputError as error:
             return str(error)
         rows = self._classes.value()
@@ -103,6 +104,7 @@ class Requests:
             gamma=choice.gamma,
             masks=self._masks.of(choice, config),
             pixel_size=choice.pixel_size,
+            by_chunk=by_chunk,
         )
         return choice, tuple(row for row in rows if not row.background), request
 
@@ -135,6 +137,7 @@ class Requests:
             background=(),
             contrast=choice.contrast,
             gamma=choice.gamma,
+            by_chunk=runs_by_chunk(choice, config),
         )
         return cost_key(choice, config), request
 

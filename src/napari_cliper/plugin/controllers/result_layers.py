@@ -11,7 +11,7 @@ from napari.viewer import Viewer
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ..layers.image_layers import ImageChoice
-from ..layers.prediction_layers import SINGLE, Prediction, Predictions, label_colours
+from ..layers.prediction_layers import SINGLE, AnyLabels, Prediction, Predictions, label_colours
 from .kept_results import Kept, Shown
 from .label_update import LabelUpdate
 
@@ -46,7 +46,7 @@ class ResultLayers:
         choice: ImageChoice,
         rows: Sequence[ClassRow],
         stages: Sequence[Stage],
-        labels: Mapping[Stage, LabelArray],
+        labels: Mapping[Stage, AnyLabels],
         outlines: Mapping[Stage, LabelArray],
     ) -> dict[Stage, Prediction]:
         """Show labels in layers; returns the predictions by stage.

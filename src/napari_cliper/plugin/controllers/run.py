@@ -15,7 +15,7 @@ from ...segmentation import SegmentationConfig
 from .. import shortcuts, tile_costs, ui_text
 from ..engine_requests import Outcome
 from ..layers.image_group import in_viewer
-from ..layers.image_layers import ImageChoice, fits_memory
+from ..layers.image_layers import ImageChoice, fits_memory, runs_by_chunk
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..panels.run_panel import RunEntry, RunPanel
@@ -275,7 +275,8 @@ class RunController(Controller):
     ) -> None:
         """Show what a long run in tiles costs, with a button that starts it."""
         key = cost_key(choice, config)
-        costs = Costs(key, cost, self._state.session.tiles_on_disk)
+        by_chunk = runs_by_chunk(choice, config)
+        costs = Costs(key, cost, self._state.session.tiles_on_disk, by_chunk)
         self._tiles.tell(costs)
         self._main_job.ask_to_start(ui_text.long_run(costs.text), partial(self.run, agreed=True))
 

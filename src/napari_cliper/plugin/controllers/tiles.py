@@ -219,10 +219,10 @@ def _estimated(
     cost, problem = session.estimate(request, report, should_stop), ""
     if cost is not None:
         try:
-            check_room(cost, session.tile_store)
+            check_room(cost, session.tile_store, by_chunk=request.by_chunk)
         except InvalidInputError as error:
             problem = str(error)
-    return Costs(key, cost, session.tiles_on_disk, problem)
+    return Costs(key, cost, session.tiles_on_disk, request.by_chunk, problem)
 
 
 def _extent(painted: NDArray[np.bool_], *_monitor: Any) -> float:

@@ -35,6 +35,9 @@ visible."""
 ANNOTATION_BYTES = 14
 """Bytes for each pixel that an annotation takes at most, with its undo history and its layer."""
 
+OBJECT_BYTES = 40
+"""Bytes for each pixel that the objects of labels take at most."""
+
 RUN_BYTES = 33
 """Bytes for each pixel that a run takes at most: the image, scores and labels of two stages."""
 
@@ -219,8 +222,23 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
 def is_on_disk(image: Image) -> bool:
     """Whether the labels of an image are on disk: a plane with too many pixels for the memory."""
     shape = image_shape(image)
+    return len(shape) == 2 and _exceeds_memory(shape)
+
+
+def runs_by_chunk(choice: ImageChoice, config: SegmentationConfig) -> bool:
+    """Whether the labels of a run are computed chunk by chunk: those of a large image in tiles.
+
+    Not with masks and thresholds of the area, which need all labels at once.
+    """
+    large = is_on_disk(choice.layer) and _exceeds_memory(choice.shape)
+    whole = config.uses_masks or config.settings().area_threshold > 0
+    return large and config.tiles is not None and not whole
+
+
+def _exceeds_memory(shape: tuple[int, ...]) -> bool:
+    """Whether labels of (Y, X) pixels are not kept in memory as they are."""
     longest = max(shape) > 2 * LARGEST_IN_MEMORY  # no GPU draws such a layer in full
-    return len(shape) == 2 and (longest or math.prod(shape) > LARGEST_IN_MEMORY**2)
+    return longest or math.prod(shape) > LARGEST_IN_MEMORY**2
 
 
 def check_memory(choice: ImageChoice) -> None:
@@ -260,6 +278,23 @@ def check_annotation_memory(choice: ImageChoice) -> None:
         raise InvalidInputError(
             ui_text.annotation_too_large(
                 image=choice.name, sides=_sides(shape), needed=needed, free=free
+            )
+        )
+
+
+def check_objects_memory(choice: ImageChoice) -> None:
+    """Check that the objects of all labels of a choice fit in the free memory.
+
+    Raises
+    ------
+    InvalidInputError
+        If they do not; the message gives the needed and the free memory.
+    """
+    needed, free = OBJECT_BYTES * math.prod(choice.shape), psutil.virtual_memory().available
+    if needed > free:
+        raise InvalidInputError(
+            ui_text.objects_too_large(
+                image=choice.name, sides=_sides(choice.shape), needed=needed, free=free
             )
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from ...labels.outlines import drawn_outlines
+from ...segmentation import LabelsByChunk
 
 if TYPE_CHECKING:
     from ...labels.labelled_image import LabelArray
@@ -30,6 +31,15 @@ def outlines_of(labels: NDArray[Any]) -> NDArray[Any]:
     return drawn_outlines(labels, max(min(labels.shape) // PIXELS_PER_OUTLINE, 1))
 
 
-def outlines_of_large(labels: Mapping[Stage, LabelArray]) -> dict[Stage, LabelArray]:
-    """Return the outlines of each stage with a large plane; call it in a thread."""
-    return {stage: outlines_of(one) for stage, one in labels.items() if is_large(one.shape)}
+def outlines_of_large(
+    labels: Mapping[Stage, LabelArray | LabelsByChunk],
+) -> dict[Stage, LabelArray]:
+    """Return the outlines of each stage with a large plane; call it in a thread.
+
+    napari outlines what is visible of labels that are computed chunk by chunk.
+    """
+    return {
+        stage: outlines_of(one)
+        for stage, one in labels.items()
+        if not isinstance(one, LabelsByChunk) and is_large(one.shape)
+    }

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ...labels.label_class import ClassRow, colours_of
 from ...labels.regions import label_counts
+from ...segmentation import LabelsByChunk, Window
 from .. import ui_text
 from .image_layers import (
     OUTPUT_KEY,
@@ -30,6 +31,7 @@ from .image_layers import (
     place,
     transforms,
 )
+from .labels_pyramid import LabelsPyramid
 from .outlines import is_large, outlines_of
 
 if TYPE_CHECKING:
@@ -39,6 +41,9 @@ warnings.filterwarnings("ignore", "Contours are not displayed during 3D renderin
 """In 3-D, napari fills the labels instead, which is fine here."""
 
 OUTLINE = 2  # pixels of the image
+
+AnyLabels = NDArray[Any] | LabelsByChunk
+"""Labels of a plane, which may be computed chunk by chunk."""
 
 SINGLE = "prediction"
 """The slot of the single layer that shows the chosen stage."""
@@ -101,8 +106,12 @@ class Prediction:
         labels: NDArray[Any] = np.asarray(every[place(choice)])
         return labels
 
+    def part(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Return the labels in some rows and columns of the choice, without computing any."""
+        return self.labels[rows, columns]
+
     def write_plane(
-        self, choice: ImageChoice, labels: NDArray[Any], outlines: NDArray[Any] | None = None
+        self, choice: ImageChoice, labels: Any, outlines: NDArray[Any] | None = None
     ) -> None:
         """Write the labels of another plane than that of the choice; otherwise as `write`."""
         if not self.live:
@@ -131,7 +140,7 @@ class Prediction:
                 return None
             ours.append(slice(start - into.start, stop - into.start))
             theirs.append(slice(start - given.start, stop - given.start))
-        found[tuple(ours)] = self.labels[tuple(theirs)]
+        found[tuple(ours)] = self.part(*theirs)
         return found
 
     def fits(self, choice: ImageChoice, slot: str) -> bool:
@@ -152,7 +161,7 @@ class Prediction:
             self._written = np.array(self.labels)
         self.choice = choice
 
-    def write(self, labels: NDArray[Any], outlines: NDArray[Any] | None = None) -> None:
+    def write(self, labels: Any, outlines: NDArray[Any] | None = None) -> None:
         """Show labels; does nothing once the user has edited the layer.
 
         Parameters
@@ -174,21 +183,21 @@ class Prediction:
 
     def describe(
         self,
-        labels: NDArray[Any],
+        labels: AnyLabels,
         rows: Sequence[ClassRow],
         scores: Sequence[float],
         record: Mapping[str, Any],
     ) -> None:
         """Set the provenance, and the features by which napari names the class under the cursor."""
         names = [ui_text.BACKGROUND_NAME, *(row.name for row in rows)]
-        self.layer.features = pd.DataFrame(
-            {
-                "index": range(len(names)),
-                "class": names,
-                "score": [np.nan, *np.round(scores, 3)],
-                "pixels": label_counts(labels, len(names)),
-            }
-        )
+        columns: dict[str, Any] = {
+            "index": range(len(names)),
+            "class": names,
+            "score": [np.nan, *np.round(scores, 3)],
+        }
+        if isinstance(labels, np.ndarray):
+            columns["pixels"] = label_counts(labels, len(names))
+        self.layer.features = pd.DataFrame(columns)
         self.layer.metadata = {**self.layer.metadata, OUTPUT_KEY: dict(record)}
 
     def forget_counts(self) -> None:
@@ -196,6 +205,53 @@ class Prediction:
         if self.live:
             names = [name for name in ("index", "class") if name in self.layer.features]
             self.layer.features = self.layer.features[names]
+
+
+class LargePrediction(Prediction):
+    """A prediction whose labels are computed chunk by chunk, in a layer that cannot be edited."""
+
+    def __init__(
+        self, layer: Labels, choice: ImageChoice, stage: Stage, slot: str, pyramid: LabelsPyramid
+    ) -> None:
+        self._pyramid = pyramid
+        super().__init__(layer, choice, stage, slot)
+
+    def __post_init__(self) -> None:
+        """Store nothing: the labels are in the pyramid."""
+
+    @property
+    def touched(self) -> bool:
+        """Whether a stroke is being drawn: never."""
+        return False
+
+    @property
+    def labels(self) -> Any:
+        """The labels of the choice, as `LabelsByChunk`."""
+        return self._pyramid.labels
+
+    def snapshot(self) -> Any:
+        """Return the labels of the choice, which never change."""
+        return self._pyramid.labels
+
+    def labels_of(self, _choice: ImageChoice) -> Any:
+        """Return the labels of the choice; there is no other plane."""
+        return self._pyramid.labels
+
+    def part(self, rows: slice, columns: slice) -> NDArray[Any]:
+        """Return the labels in some rows and columns, reduced ones where none are known."""
+        region = Window(rows.start, columns.start, rows.stop, columns.stop)
+        return self._pyramid.labels.seen(region)
+
+    def go_to(self, choice: ImageChoice) -> None:
+        """Switch to a newer snapshot of the same image."""
+        self.choice = choice
+
+    def write(self, labels: Any, outlines: NDArray[Any] | None = None) -> None:
+        """Show other labels; napari outlines them."""
+        del outlines
+        if self._pyramid.labels is not labels:
+            self._pyramid.labels = labels
+            self.layer.refresh()
 
 
 def _parts(choice: ImageChoice) -> tuple[slice, ...]:
@@ -242,15 +298,19 @@ class Predictions:
         self,
         choice: ImageChoice,
         stage: Stage,
-        labels: NDArray[Any],
+        labels: AnyLabels,
         rows: Sequence[ClassRow],
         slot: str = SINGLE,
         outlines: NDArray[Any] | None = None,
     ) -> Prediction:
         """Show a result in the live layer of its image and slot, or in a new layer."""
+        by_chunk = isinstance(labels, LabelsByChunk)
         found = next((one for one in self._all if one.fits(choice, slot)), None)
+        if found is not None and isinstance(found, LargePrediction) != by_chunk:
+            self._viewer.layers.remove(found.layer)
+            found = None
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
-            found = self._add(choice, stage, slot, labels.dtype)
+            found = self._add(choice, stage, slot, labels)
         found.stage = stage
         found.go_to(choice)
         found.write(labels, outlines)
@@ -265,18 +325,19 @@ class Predictions:
         if layers.index(layer) < layers.index(labels):
             layers.move(layers.index(layer), layers.index(labels) + 1)
 
-    def _add(self, choice: ImageChoice, stage: Stage, slot: str, dtype: Any) -> Prediction:
-        shape = labels_shape(choice)
-        layer = Labels(
-            np.zeros(shape, dtype),
-            name=ui_text.prediction_layer(image=choice.name, slot=slot),
-            **transforms(choice),
-        )
-        prediction = Prediction(layer, choice, stage, slot)
-        if is_large(shape):
-            layer.editable = False  # it contains outlines
+    def _add(self, choice: ImageChoice, stage: Stage, slot: str, labels: AnyLabels) -> Prediction:
+        shape, name = labels_shape(choice), ui_text.prediction_layer(image=choice.name, slot=slot)
+        if isinstance(labels, LabelsByChunk):
+            pyramid = LabelsPyramid(labels)
+            layer = Labels(pyramid.levels, name=name, multiscale=True, **transforms(choice))
+            prediction: Prediction = LargePrediction(layer, choice, stage, slot, pyramid)
         else:
+            layer = Labels(np.zeros(shape, labels.dtype), name=name, **transforms(choice))
+            prediction = Prediction(layer, choice, stage, slot)
+        if isinstance(prediction, LargePrediction) or not is_large(shape):
             layer.contour = OUTLINE
+        else:
+            layer.editable = False  # it contains outlines
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
         self._all.append(prediction)
@@ -300,6 +361,11 @@ class Predictions:
         prediction.layer.events.data.disconnect(self._on_paint)
 
 
+def reduced(labels: AnyLabels) -> NDArray[Any]:
+    """Return labels, or those on the grid of the score maps, if they are computed by chunk."""
+    return labels.reduced if isinstance(labels, LabelsByChunk) else labels
+
+
 def changed_layer(prediction: Prediction, changed: NDArray[Any]) -> Labels:
     """A layer of the pixels of a prediction that have changed, in the colours of the classes.
 
@@ -307,7 +373,7 @@ def changed_layer(prediction: Prediction, changed: NDArray[Any]) -> Labels:
     ----------
     prediction : Prediction
     changed : (Y, X) array of int
-        The new labels; 0 where nothing has changed.
+        The new labels, also reduced; 0 where nothing has changed.
     """
     choice = prediction.choice
     return Labels(

@@ -120,6 +120,15 @@ def annotation_too_large(*, image: str, sides: str, needed: float, free: float) 
     )
 
 
+def objects_too_large(*, image: str, sides: str, needed: float, free: float) -> str:
+    """The objects of a prediction do not fit in memory; sizes in bytes."""
+    return (
+        f"The objects of {image} ({sides}) need {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} "
+        "GB of memory are free. Accept the prediction: then you see the objects around the middle "
+        "of the view."
+    )
+
+
 def no_plane_on_screen(*, image: str) -> str:
     """The viewer shows a stack in 3-D, or from the side."""
     return (

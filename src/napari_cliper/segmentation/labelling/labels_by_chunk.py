@@ -6,13 +6,14 @@ import math
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..tiles import Window
-from .live_labels import LiveLabels
+from .live_labels import LiveLabels, UserHints
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -40,18 +41,27 @@ class LabelsByChunk:
     thresholds : Thresholds
         Per-class thresholds of classes that the result lacks are ignored.
     reduced : (h, w) uint8 or uint16 array
-        The labels on the grid of the maps; see `ScoreMaps.on_grid`.
+        The labels on the grid of the maps; see `live_on_grid`.
+    by_text : (h, w) array, optional
+        The same without hints, where `reduced` follows hints: where both differ, pixels have the
+        label of `reduced`.
     """
 
     ndim = 2
 
     def __init__(
-        self, scores: ScoreMaps, stage: Stage, thresholds: Thresholds, reduced: LabelArray
+        self,
+        scores: ScoreMaps,
+        stage: Stage,
+        thresholds: Thresholds,
+        reduced: LabelArray,
+        by_text: LabelArray | None = None,
     ) -> None:
         self.shape = scores.shape
         self.size = math.prod(scores.shape)
         self.dtype = reduced.dtype
         self.reduced = reduced
+        self._moved = None if by_text is None else reduced != by_text
         self._scores, self._stage = scores, stage
         self._thresholds = thresholds.only_for([one.name for one in scores.classes])
         self._known: dict[Window, bytes] = {}
@@ -96,7 +106,7 @@ class LabelsByChunk:
         """
         down = np.arange(region.top, region.bottom, step)
         across = np.arange(region.left, region.right, step)
-        found: LabelArray = self.reduced[self._cells(down, 0)][:, self._cells(across, 1)]
+        found: LabelArray = self._of_cells(self.reduced, region, step)
         for chunk in self._chunks(region) if step <= FINE else ():
             with self._lock:
                 known = chunk in self._known
@@ -126,6 +136,10 @@ class LabelsByChunk:
         if packed is not None:
             return np.frombuffer(zlib.decompress(packed), self.dtype).reshape(chunk.shape)
         labels = self._scores.to_labels(self._thresholds, stage=self._stage, window=chunk)
+        if self._moved is not None:
+            labels = np.where(
+                self._of_cells(self._moved, chunk), self._of_cells(self.reduced, chunk), labels
+            )
         packed = zlib.compress(labels.tobytes(), 1)
         with self._lock:
             self._known[chunk] = packed
@@ -138,9 +152,12 @@ class LabelsByChunk:
             for left in range(region.left - region.left % CHUNK, region.right, CHUNK):
                 yield Window(top, left, min(top + CHUNK, height), min(left + CHUNK, width))
 
-    def _cells(self, pixels: NDArray[np.intp], axis: int) -> NDArray[np.intp]:
-        """The cells of the reduced labels in which rows or columns lie."""
-        return pixels * self.reduced.shape[axis] // self.shape[axis]
+    def _of_cells(self, grid: NDArray[Any], region: Window, step: int = 1) -> NDArray[Any]:
+        """The value of the cell of a grid in which each pixel of a region lies."""
+        down = np.arange(region.top, region.bottom, step) * grid.shape[0] // self.shape[0]
+        across = np.arange(region.left, region.right, step) * grid.shape[1] // self.shape[1]
+        found: NDArray[Any] = grid[down][:, across]
+        return found
 
     def _region(self, index: tuple[Any, ...]) -> Window:
         """The rows and columns of an index."""
@@ -157,27 +174,39 @@ def in_chunks(scores: ScoreMaps) -> bool:
 
 
 def labels_by_chunk(
-    live: Mapping[Stage, LiveLabels], scores: ScoreMaps, thresholds: Thresholds
+    scores: ScoreMaps,
+    live: Mapping[Stage, LiveLabels],
+    thresholds: Thresholds,
+    hints: UserHints | None = None,
 ) -> dict[Stage, LabelsByChunk]:
-    """Return the labels of each stage of a result for some thresholds.
+    """Return the labels of each stage of a result for thresholds and hints.
 
     Parameters
     ----------
-    live : mapping of str to LiveLabels
-        By stage, the labels on the grid of the maps; see `live_on_grid`.
     scores : ScoreMaps
         For which `in_chunks` is true.
+    live : mapping of str to LiveLabels
+        The labels of each stage on the grid of the maps; see `live_on_grid`.
     thresholds : Thresholds
+    hints : UserHints, optional
+        On the same grid.
     """
-    return {
-        stage: LabelsByChunk(scores, stage, thresholds, one.labels(thresholds))
-        for stage, one in live.items()
-    }
+    found = {}
+    for stage, one in live.items():
+        by_text = one.labels(thresholds)
+        reduced = by_text if hints is None else one.labels(thresholds, hints)
+        without = None if hints is None else by_text
+        found[stage] = LabelsByChunk(scores, stage, thresholds, reduced, without)
+    return found
 
 
 def live_on_grid(scores: ScoreMaps) -> dict[Stage, LiveLabels]:
-    """Return live labels on the grid of the maps of each stage, for an overview."""
-    return {stage: LiveLabels(scores.on_grid(stage), "coarse") for stage in scores.stages}
+    """Return live labels of each stage for an image of the size of the coarse maps."""
+    shape = scores.on_grid("coarse").shape
+    return {
+        stage: LiveLabels(replace(scores.on_grid(stage), shape=shape), "coarse")
+        for stage in scores.stages
+    }
 
 
 def _middle(window: Window) -> tuple[float, float]:
