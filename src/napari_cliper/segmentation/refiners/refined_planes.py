@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,12 @@ from .protocol import PixelRefiner
 
 CHUNK = 512
 """Side of a part, in pixels that the networks see."""
+
+SMALL = 0.25
+"""A window with less than this share of a part's pixels is not refined by itself."""
+
+BLOCK_PIXELS = 1 << 20
+"""Pixels of the image that are summarised at once."""
 
 CACHE_BYTES = 1 << 28
 """Bytes of refined parts that are kept in memory."""
@@ -102,10 +109,33 @@ class RefinedPlanes:
         yield from self._chunks
 
     def at(self, window: Window, chosen: Sequence[int] | None = None) -> Tensor:
-        """Planes in a part of the image, (C, height, width) float32."""
-        region = self._region(window)
+        """Planes in a part of the image, (C, height, width) float32.
+
+        A small part is taken from refined parts that are kept.
+        """
+        scale = math.prod(self.layout.scaled) / math.prod(self.shape)
+        whole = window in self._chunks or not self._keeps
+        if whole or math.prod(window.shape) * scale > SMALL * CHUNK**2:
+            region = self._region(window)
+            return self._interpolated(self._refined(region, Monitor(), chosen), region, window)
+        count = self.count if chosen is None else len(chosen)
+        found = torch.empty(count, *window.shape)
+        for part in self._chunks:
+            here = part.within(window)
+            if min(here.shape) > 0:
+                inside = Window(
+                    here.top + window.top, here.left + window.left,
+                    here.bottom + window.top, here.right + window.left,
+                )  # fmt: skip
+                region = self._region(part)
+                planes = self._refined(region, Monitor())
+                planes = planes if chosen is None else planes[list(chosen)]
+                found[:, *here.slices] = self._interpolated(planes, region, inside)
+        return found
+
+    def _interpolated(self, planes: Tensor, region: Window, window: Window) -> Tensor:
+        """Planes of a region at the pixels of a part of the image in it."""
         origin = (region.top, region.left)
-        planes = self._refined(region, Monitor(), chosen)
         return bilinear_region(planes, self.shape, window, grid=self.layout.scaled, origin=origin)
 
     def summary(self, monitor: Monitor) -> Summary:
@@ -125,18 +155,19 @@ class RefinedPlanes:
         """Refine one part, a row of `TileLayout.parts` of `part_side`, and summarise its planes."""
         region, chunk = self._region(window), cells.in_pixels(self.layout.patch)
         planes = self._refined(region, monitor)
-        pixels = bilinear_region(
-            planes,
-            self.shape,
-            window,
-            grid=self.layout.scaled,
-            origin=(region.top, region.left),
-        )
-        extremes = torch.stack([torch.stack(plane.aminmax()) for plane in pixels])
+        low, high = [], []
+        rows = max(BLOCK_PIXELS // window.shape[1], 1)
+        for top in range(window.top, window.bottom, rows):
+            monitor.check()
+            bottom = min(top + rows, window.bottom)
+            place = Window(top, window.left, bottom, window.right)
+            block = self._interpolated(planes, region, place)
+            low.append(block.flatten(1).amin(dim=1))
+            high.append(block.flatten(1).amax(dim=1))
         inside = planes[:, *chunk.within(region).slices]
         means = F.avg_pool2d(inside, self.layout.patch)
         maxima = F.max_pool2d(inside, self.layout.patch)
-        return Summary(means, maxima, extremes[:, 0], extremes[:, 1])
+        return Summary(means, maxima, torch.stack(low).amin(dim=0), torch.stack(high).amax(dim=0))
 
     def _region(self, window: Window) -> Window:
         """What is refined for a window, in pixels that the networks see."""
