@@ -118,9 +118,9 @@ class LearningRequest:
     read : callable
         Returns the pixels of the image, or a `Composite` of them; called in the thread.
     config : SegmentationConfig
-    labels : (Y, X) array of int
-    confirmed : (Y, X) bool array
-        Pixels whose label was confirmed by the user.
+    annotated : callable
+        Returns the labels, (Y, X) array of int, and which of them the user has confirmed, (Y, X)
+        bool array; called in the thread.
     names : mapping of int to str
         The class name of each label.
     source : str
@@ -131,8 +131,7 @@ class LearningRequest:
 
     read: Callable[[], Any]
     config: SegmentationConfig
-    labels: NDArray[Any]
-    confirmed: NDArray[Any]
+    annotated: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
     names: Mapping[int, str]
     source: str
     contrast: Callable[[], Limits | None] = _percentiles

@@ -223,8 +223,7 @@ class Session:
             report(Progress(ui_text.LEARNING, 0, 0))
             return segmenter.learn(
                 embedding,
-                learning_request.labels,
-                learning_request.confirmed,
+                *learning_request.annotated(),
                 learning_request.names,
                 learning_request.source,
                 pixel_size=learning_request.pixel_size,

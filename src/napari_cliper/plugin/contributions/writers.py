@@ -17,6 +17,7 @@ from ...io.files import FileError, whole_files
 from ...io.formats import FORMATS
 from ...segmentation import SegmentationError
 from .. import ui_text
+from ..layers.image_layers import OUTPUT_KEY
 from ..layers.labelled_layer import labelled_of_layer, record_of
 from ..layers.large_annotation_layer import WINDOW_KEY
 
@@ -50,6 +51,8 @@ def write_layers(name: str, path: str, layers: Layers) -> list[str]:
     data, attributes, _ = layers[0]
     if WINDOW_KEY in attributes.get("metadata", {}):
         raise FileError(ui_text.only_a_part(str(attributes.get("name", name))))
+    if attributes.get("multiscale") and OUTPUT_KEY in attributes.get("metadata", {}):
+        raise FileError(ui_text.too_large_to_save(str(attributes.get("name", name))))
     target = _with_ending(Path(path), chosen.endings)
     called = record_of(attributes).get("annotation_of") or attributes.get("name") or target.name
     try:

@@ -19,7 +19,7 @@ from .. import ui_text
 from ..layers.image_layers import Region, is_on_disk, part_of_choice
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.lazy_planes import LazyPlane
-from ..layers.prediction_layers import Prediction
+from ..layers.prediction_layers import LargePrediction, Prediction
 from .base import Controller
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ AT_ONCE = 1 << 21
 def is_long(prediction: Prediction) -> bool:
     """Return whether accepting a prediction takes too long for the window's thread."""
     choice = prediction.choice
-    return is_on_disk(choice.layer) and math.prod(choice.shape) > AT_ONCE
+    large = is_on_disk(choice.layer) and math.prod(choice.shape) > AT_ONCE
+    return large or isinstance(prediction, LargePrediction)
 
 
 def accepting(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -26,13 +25,7 @@ from ..layers.image_view import pixel_under, rectangle_mask, rectangle_of
 from ..layers.labels_history import Place
 from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
 from ..layers.passing_layers import PassingLayer
-from ..layers.prediction_layers import (
-    AnyLabels,
-    LargePrediction,
-    Prediction,
-    changed_layer,
-    reduced,
-)
+from ..layers.prediction_layers import LargePrediction, Prediction, changed_layer, changed_pixels
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
@@ -342,23 +335,21 @@ class AnnotationController(Controller):
 
     # ------------------------------------------------------------------ hints
 
-    def _on_hinted(self, prediction: Prediction, before: AnyLabels, after: AnyLabels) -> None:
+    def _on_hinted(self, prediction: Prediction, before: Any, after: Any) -> None:
         """Update accepted pixels after a hint, and show what it has changed."""
         choice, shown = prediction.choice, self._result.shown
-        before, after = reduced(before), reduced(after)
-        changed = before != after
+        changed = changed_pixels(choice, before, after)
         if shown is None:
             return
-        if not changed.any():
+        if not changed:
             self.message.emit(ui_text.HINT_CHANGED_NOTHING, False)
             return
         annotation, accepted = self.of(choice.layer), 0
-        follow = self._panel.value().accepted_follow and changed.shape == choice.shape
+        follow = self._panel.value().accepted_follow and isinstance(after, np.ndarray)
         if annotation is not None and annotation.fits and follow:
             accepted = annotation.follow_hint(choice, before, after, shown.rows)
-        self._flash.show(changed_layer(prediction, np.where(changed, after, 0)))
-        predicted = round(np.count_nonzero(changed) * math.prod(choice.shape) / changed.size)
-        self.message.emit(ui_text.changed_by_hint(predicted=predicted, accepted=accepted), False)
+        self._flash.show(changed_layer(prediction, before, after))
+        self.message.emit(ui_text.changed_by_hint(predicted=changed, accepted=accepted), False)
 
     def _on_thresholds(self) -> None:
         for one in self._all:

@@ -71,9 +71,8 @@ class ChunksInView(Controller):
             (max(part.start - start, 0), min(part.stop - start, side))
             for part, start, side in zip(view, corner, seen.choice.shape, strict=True)
         )
-        sides = bottom - top, right - left
-        wide = zip(sides, self._viewer.canvas.size, strict=True)
-        if min(sides) <= 0 or min(side / pixels for side, pixels in wide) > 2 * FINE:
+        enlarged = self._viewer.scene.camera.zoom * min(seen.choice.layer.extent.step[-2:])
+        if min(bottom - top, right - left) <= 0 or enlarged < 1 / (2 * FINE):
             return None
         labels = seen.snapshot()
         missing = labels.missing(Window(top, left, bottom, right))[:AT_ONCE]

@@ -178,7 +178,7 @@ class PlanePropagation(Controller):
         def learning(labels: NDArray[Any], confirmed: NDArray[Any]) -> LearningRequest:
             source = ui_text.source_name(image=choice.name, plane=choice.plane)
             return LearningRequest(
-                asked.read, config, labels, confirmed, names, source,
+                asked.read, config, lambda: (labels, confirmed), names, source,
                 asked.contrast, asked.gamma, asked.masks,
             )  # fmt: skip
 

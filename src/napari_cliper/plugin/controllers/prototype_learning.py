@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from ...annotation.class_change import ClassChange, change_prototypes
@@ -25,6 +27,7 @@ from ..engine_requests import LearningRequest
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice
+from ..layers.plane_labels import annotated_on
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
 from ..panels.image_panel import ImagePanel
@@ -245,12 +248,11 @@ class PrototypeLearning(Controller):
     def _learn(self, annotation: AnnotationLayer, choice: ImageChoice, *, ask_again: bool) -> None:
         annotation.follow()
         choice = annotation.part(choice)
-        place, config = annotation.place_of(choice), self._engine.value()
+        config = self._engine.value()
         learning_request = LearningRequest(
             choice.reader(config),
             config,
-            annotation.edits.labels[place].copy(),
-            annotation.edits.edit_mask[place] != OPEN,
+            partial(_confirmed_on, annotation, choice),
             {label: row.name for label, row in annotation.classes.items()},
             ui_text.source_name(image=annotation.name, plane=choice.plane),
             choice.contrast,
@@ -353,6 +355,14 @@ def _free_name(path: Path) -> Path:
     """A new name, which no file has, for an old file that is renamed."""
     names = (f"{path.name}.old", *(f"{path.name}.old{number}" for number in range(2, 1000)))
     return next(place for place in map(path.with_name, names) if not place.exists())
+
+
+def _confirmed_on(
+    annotation: AnnotationLayer, choice: ImageChoice
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_]]:
+    """The labels of a choice, and which of them are decided; threads may call it."""
+    labels, edit_mask = annotated_on(annotation, choice)
+    return labels, edit_mask != OPEN
 
 
 def _nothing_confirmed(annotation: AnnotationLayer, choice: ImageChoice) -> str:

@@ -24,7 +24,7 @@ from ..engine_session import Session
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, Region, map_transforms
 from ..layers.image_view import seen_region
-from ..layers.passing_layers import PASSING
+from ..layers.passing_layers import PASSING, take_away
 from ..layers.prediction_layers import label_colours
 from ..state import DockState
 from .base import Controller
@@ -115,8 +115,8 @@ class ProvisionalLabels(Controller):
 
     def _remove(self) -> None:
         layer, self._layer = self._layer, None
-        if layer is not None and layer in self._state.viewer.layers:
-            self._state.viewer.layers.remove(layer)
+        if layer is not None:
+            take_away(self._state.viewer, layer)
 
 
 def _label(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 from .large_annotation_layer import LargeAnnotationLayer
-from .passing_layers import PASSING
+from .passing_layers import PASSING, take_away
 
 
 class OverviewLayer:
@@ -47,8 +47,8 @@ class OverviewLayer:
     def remove(self) -> None:
         """Remove the layer."""
         layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+        if layer is not None:
+            take_away(self._viewer, layer)
 
     def _added(self, labels: NDArray[np.uint16]) -> Labels:
         annotation, layers = self._annotation, self._viewer.layers

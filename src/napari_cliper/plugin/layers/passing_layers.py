@@ -53,9 +53,8 @@ class PassingLayer(QObject):
         self._hide.stop()
         self._remove.stop()
         layer, self._layer = self._layer, None
-        if layer is not None and layer in self._viewer.layers:
-            with _quick_collection():
-                self._viewer.layers.remove(layer)
+        if layer is not None:
+            take_away(self._viewer, layer)
 
     def _add(self, layer: Layer) -> None:
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
@@ -91,6 +90,13 @@ class PassingLayer(QObject):
         if self._layer is not None:
             self._layer.visible = False
         self._remove.start()
+
+
+def take_away(viewer: Viewer, layer: Layer) -> None:
+    """Remove a layer that the user does not need any more, if it is there, without a long wait."""
+    if layer in viewer.layers:
+        with _quick_collection():
+            viewer.layers.remove(layer)
 
 
 @contextmanager

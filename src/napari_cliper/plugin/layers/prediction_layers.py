@@ -7,6 +7,7 @@ then becomes a new layer.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from .image_layers import (
 )
 from .labels_pyramid import LabelsPyramid
 from .outlines import is_large, outlines_of
+from .passing_layers import take_away
 
 if TYPE_CHECKING:
     from ...segmentation import Stage
@@ -307,7 +309,7 @@ class Predictions:
         by_chunk = isinstance(labels, LabelsByChunk)
         found = next((one for one in self._all if one.fits(choice, slot)), None)
         if found is not None and isinstance(found, LargePrediction) != by_chunk:
-            self._viewer.layers.remove(found.layer)
+            take_away(self._viewer, found.layer)
             found = None
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
             found = self._add(choice, stage, slot, labels)
@@ -361,27 +363,27 @@ class Predictions:
         prediction.layer.events.data.disconnect(self._on_paint)
 
 
-def reduced(labels: AnyLabels) -> NDArray[Any]:
-    """Return labels, or those on the grid of the score maps, if they are computed by chunk."""
-    return labels.reduced if isinstance(labels, LabelsByChunk) else labels
+def changed_pixels(choice: ImageChoice, before: AnyLabels, after: AnyLabels) -> int:
+    """Return how many pixels of a choice have other labels; estimated from reduced labels."""
+    old, new = _reduced(before), _reduced(after)
+    return round(np.count_nonzero(old != new) * math.prod(choice.shape) / new.size)
 
 
-def changed_layer(prediction: Prediction, changed: NDArray[Any]) -> Labels:
-    """A layer of the pixels of a prediction that have changed, in the colours of the classes.
-
-    Parameters
-    ----------
-    prediction : Prediction
-    changed : (Y, X) array of int
-        The new labels, also reduced; 0 where nothing has changed.
-    """
-    choice = prediction.choice
+def changed_layer(prediction: Prediction, before: AnyLabels, after: AnyLabels) -> Labels:
+    """Return a layer of the pixels whose labels have changed, in the colours of the classes."""
+    choice, new = prediction.choice, _reduced(after)
+    changed = np.where(_reduced(before) != new, new, 0)
     return Labels(
         changed.reshape((1,) * len(choice.plane) + changed.shape),
         name=ui_text.CHANGED_LAYER,
         colormap=prediction.layer.colormap,
         **map_transforms(choice, changed.shape),
     )
+
+
+def _reduced(labels: AnyLabels) -> NDArray[Any]:
+    """Labels, or those on the grid of the score maps, if they are computed chunk by chunk."""
+    return labels.reduced if isinstance(labels, LabelsByChunk) else labels
 
 
 def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:

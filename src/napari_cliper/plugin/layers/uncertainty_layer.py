@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
+from .passing_layers import take_away
 
 
 class UncertaintyLayer:
@@ -29,8 +30,8 @@ class UncertaintyLayer:
     def clear(self) -> None:
         """Remove the layer if it is still in the viewer."""
         layer, self.layer = self.layer, None
-        if layer is not None and layer in self._viewer.layers:
-            self._viewer.layers.remove(layer)
+        if layer is not None:
+            take_away(self._viewer, layer)
 
     def show(
         self,

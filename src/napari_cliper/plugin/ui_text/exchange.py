@@ -91,6 +91,14 @@ def only_a_part(layer: str) -> str:
     )
 
 
+def too_large_to_save(layer: str) -> str:
+    """The layer shows a prediction whose labels are computed where they are seen."""
+    return (
+        f"{layer} is too large to be saved as a layer. Accept it, and export the annotation on the "
+        "page Export of CLIPer segmentation."
+    )
+
+
 def label_files(patterns: str) -> str:
     """The filter of the file dialog."""
     return f"Labels ({patterns})"
