@@ -13,7 +13,7 @@ from .label_store import LabelStore
 def on_grid(store: LabelStore, region: Region, grid: tuple[int, int]) -> tuple[Labels, EditMask]:
     """Return labels and edit mask of a region of a store, reduced to a grid.
 
-    A cell has the label of a painted pixel, if it has one, and else of a pixel at its corner.
+    A cell has the label of a painted pixel, if it has one, and else that of one of its pixels.
 
     Parameters
     ----------

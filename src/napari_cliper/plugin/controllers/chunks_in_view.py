@@ -8,7 +8,6 @@ from functools import partial
 from qtpy.QtWidgets import QWidget
 
 from ...segmentation import LabelsByChunk, Progress, Window
-from ...segmentation.labelling.labels_by_chunk import FINE
 from ..layers.image_group import in_viewer
 from ..layers.image_view import seen_region
 from ..layers.prediction_layers import LargePrediction
@@ -72,7 +71,7 @@ class ChunksInView(Controller):
             for part, start, side in zip(view, corner, seen.choice.shape, strict=True)
         )
         enlarged = self._viewer.scene.camera.zoom * min(seen.choice.layer.extent.step[-2:])
-        if min(bottom - top, right - left) <= 0 or enlarged < 1 / (2 * FINE):
+        if min(bottom - top, right - left) <= 0 or enlarged < 1 / (2 * LabelsByChunk.FINE):
             return None
         labels = seen.snapshot()
         missing = labels.missing(Window(top, left, bottom, right))[:AT_ONCE]

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 CHUNK = 512
 """Rows and columns of a chunk."""
 
-FINE = 2
-"""Every how many pixels are shown, at most, when chunks are used."""
-
 
 class LabelsByChunk:
     """Labels of one stage for some thresholds, indexed like a NumPy array.
@@ -48,6 +45,9 @@ class LabelsByChunk:
     """
 
     ndim = 2
+
+    FINE = 2
+    """The largest step at which `seen` uses chunks."""
 
     def __init__(
         self,
@@ -102,12 +102,12 @@ class LabelsByChunk:
         ----------
         region : Window
         step : int
-            Above `FINE`, the reduced labels are used everywhere.
+            Above `LabelsByChunk.FINE`, the reduced labels are used everywhere.
         """
         down = np.arange(region.top, region.bottom, step)
         across = np.arange(region.left, region.right, step)
         found: LabelArray = self._of_cells(self.reduced, region, step)
-        for chunk in self._chunks(region) if step <= FINE else ():
+        for chunk in self._chunks(region) if step <= self.FINE else ():
             with self._lock:
                 known = chunk in self._known
             if known:
