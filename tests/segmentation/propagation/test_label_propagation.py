@@ -170,6 +170,22 @@ def test_one_hint_more_changes_little_far_from_it(truth):
         assert before - after < 0.08
 
 
+def test_a_hint_that_is_well_connected_takes_little_more_far_from_it(truth):
+    """In a plain image, it does not matter how alike the superpixels of a hint are."""
+    plain = affinity_of(np.random.default_rng(0).normal(0, 0.1, truth.shape))
+    hint_labels = hints_at(_1=(24, 8), _2=(24, 40))
+    strong = plain.alike.toarray()
+    near = np.unique(plain.regions[hint_labels == 2])
+    strong[near] *= 8
+    strong[:, near] *= 8
+    joined = replace(plain, alike=sparse.csr_array(strong))
+    shares = [
+        (best(propagate(each, hint_labels, 0 * truth, classes=2)) == 2).mean()
+        for each in (plain, joined)
+    ]
+    assert abs(shares[1] - shares[0]) < 0.03
+
+
 def test_the_walk_counts_less_when_there_are_many_hints(affinity, truth):
     """A walk that sees something else is overruled by the graph."""
     wrong = np.roll(np.arange(len(affinity.means)).reshape(CELLS, CELLS), 3, axis=1).ravel()

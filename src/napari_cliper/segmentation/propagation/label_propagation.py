@@ -51,6 +51,10 @@ BEFORE = 1.0
 """Hints that every hinted label is taken to have had before its first. Far from all hints, the
 graph gives each label its share of the hints; so without this, one hint more would change much
 there."""
+LEVELLED = 0.5
+"""Share of the difference between labels in the median superpixel that is removed from the graph,
+with one hint on each. There, far from all hints, it tells how well a hint is connected. With more
+hints it tells how large labels are: the share falls with the geometric mean of their numbers."""
 LEAST = 1e-6
 """Smallest probability of the graph and the walk."""
 LEAST_PIXEL = 1e-3
@@ -156,13 +160,15 @@ def propagate(
     walk = WALK * _walk_weight(affinity, spread, seeds) * walk_reliability(affinity, members, hint)
     walk /= np.sqrt(counts.mean())  # it is coarse: with many hints, the graph knows better
     by_region = GRAPH * np.log(spread) + walk * np.log(_walked(affinity, seeds, labels, examples))
-    balance = np.log1p(BEFORE / counts)
-    by_region[:, np.isin(labels, with_hints)] += balance - balance.mean()
+    hinted = np.isin(labels, with_hints)
+    free = ~seeds.any(axis=1)
+    if free.any():
+        by_region[np.ix_(free, hinted)] += _balance(spread[np.ix_(free, hinted)], counts)
     if with_hints[0] == 0:
         by_region[:, 0] += BACKGROUND / np.sqrt(counts[0])
     return Propagated(
         labels,
-        np.isin(labels, with_hints),
+        hinted,
         np.ascontiguousarray(by_region.T, np.float32),
         contradicted,
         classifier,
@@ -304,6 +310,23 @@ def _harmonic(
     found = np.maximum(found, LEAST)
     probable: NDArray[np.float32] = found / found.sum(axis=1, keepdims=True)
     return probable
+
+
+def _balance(spread: NDArray[np.float32], counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Return what is added to the logarithm of each hinted label, so that one hint changes little.
+
+    Parameters
+    ----------
+    spread : (n, K) float32 array
+        Probability of the hinted labels by the graph, in superpixels without hints.
+    counts : (K,) array of int
+        Separate hints of each label.
+    """
+    levelled = LEVELLED / np.exp(np.log(counts).mean())
+    balance = (1 - levelled) * np.log1p(BEFORE / counts)
+    balance -= levelled * np.median(np.log(spread), axis=0)
+    shifts: NDArray[np.float64] = balance - balance.mean()
+    return shifts
 
 
 def _solved(system: sparse.csr_array, right: NDArray[np.float32]) -> NDArray[np.float32]:
