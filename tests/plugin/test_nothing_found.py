@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation.labelling.label_rule import LabelRule
 
 pytestmark = pytest.mark.one_binding
@@ -20,6 +21,25 @@ def empty(dock, run, settle):
     settle(dock)
     assert not dock.shown.predictions["refined"].layer.data.any()
     return dock
+
+
+def test_a_run_says_it_once_on_the_page_with_buttons_or_else_in_the_foot(empty, run, settle):
+    foot = empty.status_panel
+    run(empty)  # with the threshold that is above every score
+    assert not empty.state_panel.isHidden()
+    assert foot.message.text() == ""
+    empty.classes_panel.setValue([ClassRow("giraffe")])
+    run(empty)
+    assert foot.message.text().startswith("The model does not know: giraffe.")
+    empty.frame.go_to("export")
+    run(empty)
+    assert foot.message.text().startswith("Nothing was found. The model does not know: giraffe.")
+    empty.frame.go_to("correct")
+    run(empty)
+    assert "Nothing" not in foot.message.text()
+    empty.correct_state.buttons[0].click()  # lower the threshold
+    settle(empty)
+    assert [one.text() for one in foot.buttons] == ["Correct", "Accept"]
 
 
 def test_it_says_which_class_stays_below_which_threshold(empty, settle):

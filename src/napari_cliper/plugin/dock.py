@@ -137,6 +137,7 @@ class CliperWidget(DockPanels):
                 classes,
                 requests,
                 clicks,
+                self.next_step,
                 self.tiles,
                 self.provisional,
             )

@@ -170,8 +170,6 @@ class DockState(QObject):
     """The labels of an annotation, or the set of annotations, have changed."""
     leaving = Signal(object)
     """An image layer is about to be removed for the next image of the project; carries it."""
-    explained = Signal()
-    """A state panel says what there is to say about the result."""
     run_wanted = Signal()
     run_on_screen_wanted = Signal()
     example_wanted = Signal()

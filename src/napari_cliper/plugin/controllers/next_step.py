@@ -50,7 +50,7 @@ class NextStep(Controller):
         self._busy = self._loading = self._cramped = False
         thresholds.more.toggled.connect(self.set_cramped)
         state.inputs_changed.connect(self.update)
-        state.prediction_changed.connect(self._on_prediction)
+        state.prediction_changed.connect(self.update)
         state.main_job.busy_changed.connect(self._on_busy)
 
     def set_free(self, free: int) -> None:
@@ -83,11 +83,11 @@ class NextStep(Controller):
         correct.show_state(self._correct(missing))
         self._thresholds.setVisible(self._state.shown is not None and not missing)
 
-    def _on_prediction(self) -> None:
-        self.update()
-        find = self._panels[0]
-        if find.isVisibleTo(find.parentWidget()):
-            self._state.explained.emit()
+    @property
+    def explains(self) -> bool:
+        """Whether the page on the screen says why nothing was found."""
+        on_page = any(panel.isVisibleTo(panel.window()) for panel in self._panels)
+        return on_page and bool(self._state.result.why_empty())
 
     # ------------------------------------------------------------------ what the buttons do
 

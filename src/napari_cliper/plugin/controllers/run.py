@@ -26,6 +26,7 @@ from ..tile_costs import Costs
 from ..worker import Work
 from .base import Controller
 from .clicks import ClickController
+from .next_step import NextStep
 from .provisional import ProvisionalLabels
 from .requests import Requests, cost_key
 from .tiles import TilesController
@@ -49,6 +50,8 @@ class RunController(Controller):
     classes : ClassesPanel
     requests : Requests
     clicks : ClickController
+    next_step : NextStep
+        Says on the page why nothing was found.
     tiles : TilesController
     provisional : ProvisionalLabels
     """
@@ -62,6 +65,7 @@ class RunController(Controller):
         classes: ClassesPanel,
         requests: Requests,
         clicks: ClickController,
+        next_step: NextStep,
         tiles: TilesController,
         provisional: ProvisionalLabels,
     ) -> None:
@@ -74,11 +78,12 @@ class RunController(Controller):
         self._classes = classes
         self._requests = requests
         self._clicks = clicks
+        self._next_step = next_step
         self._tiles = tiles
         self._provisional = provisional
         self._main_job = state.main_job
         self._result = state.result
-        self._told = ""  # the message of the result
+        self._told: str | None = None  # the message of the result
         self._timer = self.timer(RESCORE_AFTER, self._rescore)
         self.keys = {shortcuts.RUN: self.run}
         enter = QShortcut(status)  # on every page
@@ -90,11 +95,12 @@ class RunController(Controller):
         images.visible_wanted.connect(partial(self._run_on, "visible"))
         state.run_wanted.connect(self.run)
         state.run_on_screen_wanted.connect(self.run_on_screen)
-        state.explained.connect(self.clear_message)
         state.rescore_wanted.connect(self.again_soon)
         state.inputs_changed.connect(self.update_ready)
         state.main_job.busy_changed.connect(self._on_busy)
-        state.result.thresholds_chosen.connect(self._on_threshold)
+        for moved in (state.result.thresholds_chosen, state.result.thresholds_followed):
+            moved.connect(self._on_threshold)
+        state.prediction_changed.connect(self._on_prediction)
         self.update_ready()
 
     def update_ready(self) -> None:
@@ -263,6 +269,7 @@ class RunController(Controller):
                 regions=found.regions,
                 short=found.short,
                 on_screen=on_screen,
+                explained=on_screen and self._next_step.explains,
                 notes=" ".join((*outcome.scores.notes, *outcome.notes)),
             ),
             tone="" if found.classes else "warning",
@@ -292,13 +299,16 @@ class RunController(Controller):
             StateButton(ui_text.GO_ACCEPT, accept.accept, ui_text.GO_ACCEPT_TIP),
         )
 
-    def clear_message(self) -> None:
-        """Take the message of the result away, which is said elsewhere now."""
-        if self._told and self._status.message.text() == self._told:
-            self._status.show_message("")
+    def _on_prediction(self) -> None:
+        """Remove the message of the run when the page says that nothing is found any more."""
+        if self._told and self._status.message.text() == self._told and self._next_step.explains:
+            self._told = ""
+            self._status.show_message(self._told)
 
     def _on_threshold(self) -> None:
         """Replace the message of the run, whose counts are outdated."""
-        if self._told and self._status.message.text() == self._told:
+        if self._told == ui_text.THRESHOLD_MOVED or self._result.why_empty():
+            return
+        if self._status.message.text() == self._told:
             self._told = ui_text.THRESHOLD_MOVED
             self._status.show_message(self._told, buttons=self._result_buttons())

@@ -77,11 +77,15 @@ def run_done(
     regions: int | None,
     short: Sequence[Shortfall],
     on_screen: bool,
+    explained: bool,
     notes: str,
 ) -> str:
-    """A run has ended: what was found, and what to do about the rest."""
+    """A run has ended: what was found, and what to do about the rest.
+
+    `explained` is whether the page already says that nothing was found.
+    """
     if not classes:
-        counted = NOTHING_FOUND
+        counted = "" if explained else NOTHING_FOUND
     else:
         parts = "" if regions is None else f", {count(regions, 'region')}"
         counted = f"{classes} of {count_classes(total)}{parts}."
