@@ -92,7 +92,8 @@ def find_images(paths: Sequence[Path], output: Path | None = None) -> list[Sourc
         - a folder: all files in it and in its subfolders with an image suffix, and all OME-Zarr
           folders, in natural order (2 before 10), except hidden files and folders, links to
           folders, and the results of earlier runs;
-        - a pattern with ``*``, ``?`` or ``**``, unless there is a file of that name;
+        - a pattern with ``*``, ``?`` or ``**``, unless there is a file of that name; folders
+          without permission are left out;
         - a list: a file that ends in ``.txt``, with the path of an image on each line. Relative
           paths start at the folder of the list.
     output : Path, optional
