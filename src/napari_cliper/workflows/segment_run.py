@@ -309,6 +309,11 @@ class SegmentRun:
         else:
             self._pending.append(outcome.record)
 
+    def _remove_abandoned(self) -> None:
+        """Delete the temporary folders of processes that were killed."""
+        for folder in {source.folder for source in self.sources}:
+            remove_abandoned(self.job.output / folder)
+
     def outcomes(self, way: Way, monitor: Monitor, notify: Notify) -> Iterator[Outcome]:
         """Segment the images.
 
@@ -330,14 +335,14 @@ class SegmentRun:
                 names = [source.name for source in self.sources]
                 if any(name in run.entries for run in self.journal.runs for name in names):
                     self.journal.forget(names)
-            for folder in {source.folder for source in self.sources}:
-                remove_abandoned(self.job.output / folder)
+            self._remove_abandoned()
             new = False
             for number, outcome in enumerate(way(self, monitor, notify), 1):
                 if len(self.sources) > 1:
                     monitor.tell("Segmenting the images", number, len(self.sources))
                 new |= outcome.record is not None
                 yield outcome
+            self._remove_abandoned()  # of workers that were killed
             if self.shard is not None and not self._started:  # `merge` asks for every shard
                 self._begin()
             if new and self._started:
