@@ -245,7 +245,7 @@ class Outcome:
     ) -> Mapping[Stage, LabelArray | LabelsByChunk]:
         """Return the labels of each stage for other thresholds and hints; call it in a thread."""
         if self.by_chunk:
-            return labels_by_chunk(self.scores, self.live, thresholds, hints)
+            return labels_by_chunk(self.scores, self.live, thresholds, self.embedding, hints)
         return corrected(self.live, hints, thresholds)
 
     def renamed(self, classes: tuple[ClassPrompt, ...]) -> Outcome:
@@ -264,7 +264,7 @@ def outcome_of(
     by_chunk = request.by_chunk and embedding.tiles is not None and in_chunks(scores)
     live = _live(scores, by_chunk=by_chunk)
     labels: Mapping[Stage, LabelArray | LabelsByChunk] = (
-        labels_by_chunk(scores, live, thresholds)
+        labels_by_chunk(scores, live, thresholds, embedding)
         if by_chunk
         else {stage: one.labels(thresholds) for stage, one in live.items()}
     )

@@ -89,6 +89,13 @@ class Window:
         """Convert from patches to pixels that the network sees."""
         return Window(self.top * patch, self.left * patch, self.bottom * patch, self.right * patch)
 
+    def grown(self, by: int, shape: tuple[int, int]) -> Window:
+        """The rectangle with a margin, as far as an array of this shape has it."""
+        return Window(
+            max(self.top - by, 0), max(self.left - by, 0),
+            min(self.bottom + by, shape[0]), min(self.right + by, shape[1]),
+        )  # fmt: skip
+
     def within(self, other: Window) -> Window:
         """The part of this rectangle that lies in another one, relative to its corner.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
@@ -17,6 +18,7 @@ from napari_cliper.segmentation import (
     live_on_grid,
 )
 from napari_cliper.segmentation.labelling import labels_by_chunk as module
+from napari_cliper.segmentation.labelling.labels_by_chunk import HintedCells, LabelsByChunk
 
 
 def test_chunks_have_the_labels_of_the_whole_image_and_only_what_is_read_is_computed(monkeypatch):
@@ -24,11 +26,12 @@ def test_chunks_have_the_labels_of_the_whole_image_and_only_what_is_read_is_comp
     scene = make_scene((200, 330), 1_000_003, unit=256)
     config = SegmentationConfig(model="demo", refiner="pamr", device="cpu", tiles=Tiles(128, 32))
     segmenter = Segmenter(config, tile_store=TileMemory())
-    scores = segmenter.score(segmenter.embed(scene.image), all_classes())
+    embedding = segmenter.embed(scene.image)
+    scores = segmenter.score(embedding, all_classes())
     assert in_chunks(scores)
     thresholds = scores.settings.thresholds.with_values(class_threshold=0.5)
     live = live_on_grid(scores)
-    found = labels_by_chunk(scores, live, thresholds)
+    found = labels_by_chunk(scores, live, thresholds, embedding)
     every = Window(0, 0, 200, 330)
     for stage, labels in found.items():
         expected = scores.to_labels(thresholds, stage=stage)
@@ -58,3 +61,28 @@ def test_chunks_have_the_labels_of_the_whole_image_and_only_what_is_read_is_comp
     assert not labels.missing(every)
     assert expected.any()
     assert labels.nbytes < expected.nbytes / 2
+
+
+def test_edges_of_what_follows_hints_are_those_of_the_image(monkeypatch):
+    """Hints that name all objects, cell by cell, where the words find nothing."""
+    monkeypatch.setattr(module, "CHUNK", 160)
+    scene = make_scene((320, 320), 1_000_003, unit=256)
+    config = SegmentationConfig(model="demo", device="cpu", tiles=Tiles(256, 64, 0.5))
+    segmenter = Segmenter(config, tile_store=TileMemory())
+    embedding = segmenter.embed(scene.image)
+    scores = segmenter.score(embedding, all_classes())
+    thresholds = scores.settings.thresholds.with_values(class_threshold=2.0)
+    live = live_on_grid(scores)["coarse"]
+    rows, columns = (np.arange(320) * cells // 320 for cells in live.labels(thresholds).shape)
+    centres = [
+        (2 * np.arange(cells) + 1) * 320 // (2 * cells) for cells in (rows[-1] + 1, columns[-1] + 1)
+    ]
+    named = scene.labels[np.ix_(*centres)].astype(np.uint8)
+    hinted = HintedCells(named > 0, embedding)
+    labels = np.asarray(LabelsByChunk(scores, "coarse", thresholds, named, hinted))
+    cells = named[rows][:, columns]
+    assert (cells == scene.labels).mean() > 0.9
+    assert (labels != scene.labels).mean() < 0.8 * (cells != scene.labels).mean()
+    far = ~maximum_filter(cells > 0, 33)
+    assert far.any()
+    assert not labels[far].any()

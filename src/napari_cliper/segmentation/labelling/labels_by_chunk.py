@@ -11,17 +11,48 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+from skimage.color import rgb2lab
 
+from ..features.tiled_image import TiledImage
 from ..tiles import Window
+from .edge_smoothing import reach, smoothed_best, window_radius
 from .live_labels import LiveLabels, UserHints
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from ..results import ScoreMaps, Stage
+    from ..results import ImageEmbedding, ScoreMaps, Stage
     from .label_rule import LabelArray
 
 CHUNK = 512
 """Rows and columns of a chunk."""
+UNLIKELY = -4.0
+"""Logarithm of how probable other labels are, before edges are smoothed."""
+
+
+class HintedCells:
+    """Cells of the grid whose labels follow hints, and the image along which edges are smoothed.
+
+    Parameters
+    ----------
+    moved : (h, w) bool array
+    embedding : ImageEmbedding
+    """
+
+    def __init__(self, moved: NDArray[np.bool_], embedding: ImageEmbedding) -> None:
+        self.moved = moved
+        self._image = embedding.image
+        coarse = rgb2lab(embedding.resized)[..., 0]
+        self._mean, self._deviation = float(coarse.mean()), max(float(coarse.std()), 1.0)
+
+    def lightness(self, region: Window) -> NDArray[np.float32]:
+        """The lightness of a part of the image in standard deviations of that of the grid."""
+        image = self._image
+        pixels = (
+            image.region(region) if isinstance(image, TiledImage) else image.pixels[region.slices]
+        )
+        found: NDArray[np.float32] = rgb2lab(pixels)[..., 0].astype(np.float32)
+        return (found - np.float32(self._mean)) / np.float32(self._deviation)
 
 
 class LabelsByChunk:
@@ -39,9 +70,9 @@ class LabelsByChunk:
         Per-class thresholds of classes that the result lacks are ignored.
     reduced : (h, w) uint8 or uint16 array
         The labels on the grid of the maps; see `live_on_grid`.
-    by_text : (h, w) array, optional
-        The same without hints, where `reduced` follows hints: where both differ, pixels have the
-        label of `reduced`.
+    hinted : HintedCells, optional
+        Where `reduced` follows hints: pixels of these cells have the label of `reduced`, and edges
+        between labels are smoothed along those of the image.
     """
 
     ndim = 2
@@ -55,13 +86,13 @@ class LabelsByChunk:
         stage: Stage,
         thresholds: Thresholds,
         reduced: LabelArray,
-        by_text: LabelArray | None = None,
+        hinted: HintedCells | None = None,
     ) -> None:
         self.shape = scores.shape
         self.size = math.prod(scores.shape)
         self.dtype = reduced.dtype
         self.reduced = reduced
-        self._moved = None if by_text is None else reduced != by_text
+        self._hinted = hinted
         self._scores, self._stage = scores, stage
         self._thresholds = thresholds.only_for([one.name for one in scores.classes])
         self._known: dict[Window, bytes] = {}
@@ -135,15 +166,31 @@ class LabelsByChunk:
             packed = self._known.get(chunk)
         if packed is not None:
             return np.frombuffer(zlib.decompress(packed), self.dtype).reshape(chunk.shape)
-        labels = self._scores.to_labels(self._thresholds, stage=self._stage, window=chunk)
-        if self._moved is not None:
-            labels = np.where(
-                self._of_cells(self._moved, chunk), self._of_cells(self.reduced, chunk), labels
-            )
+        labels = self._corrected(chunk)
         packed = zlib.compress(labels.tobytes(), 1)
         with self._lock:
             self._known[chunk] = packed
         return labels
+
+    def _corrected(self, chunk: Window) -> LabelArray:
+        """Compute the labels of a chunk."""
+        by_text = self._scores.to_labels(self._thresholds, stage=self._stage, window=chunk)
+        if self._hinted is None:
+            return by_text
+        radius = window_radius(self.size, self.reduced.size)
+        around = chunk.grown(reach(radius), self.shape)
+        moved = self._of_cells(self._hinted.moved, around)
+        if not moved.any():
+            return by_text
+        labels, inner = self._of_cells(self.reduced, around), chunk.within(around).slices
+        labels[inner] = np.where(moved[inner], labels[inner], by_text)
+        present, index = np.unique(labels, return_inverse=True)
+        same = np.arange(len(present))[:, None, None] == index.reshape(labels.shape)
+        scores = np.where(same, np.float32(0), np.float32(UNLIKELY))
+        lightness = self._hinted.lightness(around)
+        smooth = present[smoothed_best(scores, lightness, radius, slice(0, len(labels)))]
+        near = maximum_filter(moved, 2 * radius + 1)
+        return np.where(near, smooth, labels)[inner]
 
     def _chunks(self, region: Window) -> Iterator[Window]:
         """The chunks that a region touches."""
@@ -177,6 +224,7 @@ def labels_by_chunk(
     scores: ScoreMaps,
     live: Mapping[Stage, LiveLabels],
     thresholds: Thresholds,
+    embedding: ImageEmbedding,
     hints: UserHints | None = None,
 ) -> dict[Stage, LabelsByChunk]:
     """Return the labels of each stage of a result for thresholds and hints.
@@ -188,15 +236,18 @@ def labels_by_chunk(
     live : mapping of str to LiveLabels
         The labels of each stage on the grid of the maps; see `live_on_grid`.
     thresholds : Thresholds
+    embedding : ImageEmbedding
+        Of the image: edges of what follows hints are smoothed along those of the image.
     hints : UserHints, optional
-        On the same grid.
+        On the grid of the maps.
     """
     found = {}
     for stage, one in live.items():
-        by_text = one.labels(thresholds)
-        reduced = by_text if hints is None else one.labels(thresholds, hints)
-        without = None if hints is None else by_text
-        found[stage] = LabelsByChunk(scores, stage, thresholds, reduced, without)
+        reduced, hinted = one.labels(thresholds), None
+        if hints is not None:
+            by_text, reduced = reduced, one.labels(thresholds, hints)
+            hinted = HintedCells(reduced != by_text, embedding)
+        found[stage] = LabelsByChunk(scores, stage, thresholds, reduced, hinted)
     return found
 
 

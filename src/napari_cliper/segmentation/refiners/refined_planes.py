@@ -187,12 +187,7 @@ class RefinedPlanes:
                 self._kept.move_to_end(region)
                 found = self._kept[region]
                 return found if chosen is None else found[list(chosen)]
-        height, width = self.layout.scaled
-        reach = self._refiner.reach
-        around = Window(
-            max(region.top - reach, 0), max(region.left - reach, 0),
-            min(region.bottom + reach, height), min(region.right + reach, width),
-        )  # fmt: skip
+        around = region.grown(self._refiner.reach, self.layout.scaled)
         maps = self.coarse.at(around, chosen)
         pixels = self.image.scaled(around, self.layout.scaled, self._resampling)
         refined = self._refiner.refine_pixels(maps, pixels, monitor)
