@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from skimage.color import rgb2lab
 
-from ..features.tiled_image import TiledImage
 from ..tiles import Window
-from .edge_smoothing import reach, smoothed_best, window_radius
 from .live_labels import LiveLabels, UserHints
 from .thresholds import Thresholds
 
@@ -47,6 +45,8 @@ class HintedCells:
 
     def lightness(self, region: Window) -> NDArray[np.float32]:
         """The lightness of a part of the image in standard deviations of that of the grid."""
+        from ..features.tiled_image import TiledImage  # noqa: PLC0415 - torch
+
         image = self._image
         pixels = (
             image.region(region) if isinstance(image, TiledImage) else image.pixels[region.slices]
@@ -174,6 +174,8 @@ class LabelsByChunk:
 
     def _corrected(self, chunk: Window) -> LabelArray:
         """Compute the labels of a chunk."""
+        from .edge_smoothing import reach, smoothed_best, window_radius  # noqa: PLC0415 - torch
+
         by_text = self._scores.to_labels(self._thresholds, stage=self._stage, window=chunk)
         if self._hinted is None:
             return by_text
