@@ -40,7 +40,7 @@ def test_the_demo_in_a_window_of_its_own(tmp_path):
         assert len(image.convert("RGB").getcolors(1 << 24)) > 1000
 
 
-def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
+def test_keys_work_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
     window = dock.viewer.window._qt_window
     window.show()
     window.activateWindow()
@@ -56,6 +56,12 @@ def test_ctrl_enter_runs_from_anywhere_in_the_window(dock, qtbot, monkeypatch):
         started.clear()
         qtbot.keyClick(place, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
         assert started, place
+    if sys.platform != "darwin":  # there, Alt types characters
+        field = dock.classes_panel.field
+        field.setFocus()
+        qtbot.keyClick(field, Qt.Key.Key_A, Qt.KeyboardModifier.AltModifier)
+        assert "no prediction yet" in dock.status_panel.message.text()
+        assert field.text() == ""
     started.clear()
     table = dock.classes_panel.table
     cell = dock.classes_panel.model.index(0, 1)

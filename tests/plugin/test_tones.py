@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from napari.utils.theme import get_theme
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QLineEdit
 
 from napari_cliper.plugin.qt.tones import set_tone, tone_colours, tone_style
 
@@ -51,3 +51,14 @@ def test_a_label_takes_the_colour_and_gives_it_back(qtbot):
         label.ensurePolished()
         expected = tone_colours("dark")[tone] if tone else ordinary
         assert label.palette().windowText().color().name() == expected
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_what_an_empty_field_asks_for_is_legible(qtbot, theme):
+    field = QLineEdit()
+    qtbot.addWidget(field)
+    field.setStyleSheet(tone_style(theme))
+    field.ensurePolished()
+    colour = field.palette().placeholderText().color().name()
+    drawn = {"dark": "#424a54", "light": "#c5c3c1"}  # the fields of napari's style sheet
+    assert contrast(colour, drawn[theme]) >= 4.5

@@ -49,7 +49,7 @@ from .napari_version import check_napari
 from .panel_table import PANELS
 from .panels.base import Panel
 from .qt.canvas_context import CanvasContext
-from .qt.keys import ViewerKeys
+from .qt.keys import FieldKeys, ViewerKeys
 from .qt.tones import tone_style
 from .state import DockState
 from .worker import Job, wait_for_stopped_jobs
@@ -180,6 +180,7 @@ class CliperWidget(DockPanels):
         self.remembered_engine = add(RememberedEngine(engine))
         self.panels: dict[str, Panel] = {}
         self._add_panels()
+        self._field_keys = FieldKeys(self)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         state.inputs_changed.emit()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from napari.layers import Layer
 from napari.viewer import Viewer
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
+from qtpy.QtWidgets import QLineEdit, QWidget
 
 Keys = Mapping[str, Callable[[], None]]
 """Callbacks by key, in napari's notation."""
@@ -50,3 +54,29 @@ def _pressed(press: Callable[[], None]) -> Callable[[Any], None]:
         press()
 
     return pressed
+
+
+class FieldKeys(QObject):
+    """Passes Alt with a letter from the text fields of a widget on to the viewer.
+
+    Else a field would insert the letter. On macOS, where Alt types characters, nothing is passed.
+    """
+
+    def __init__(self, widget: QWidget) -> None:
+        super().__init__(widget)
+        if sys.platform != "darwin":
+            for field in widget.findChildren(QLineEdit):
+                field.installEventFilter(self)
+
+    def eventFilter(self, field: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
+        """Leave the key to the parents of the field."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.KeyPress
+            and event.modifiers() == Qt.KeyboardModifier.AltModifier
+            and event.text().isprintable()
+            and event.text()
+        ):
+            event.ignore()
+            return True
+        return super().eventFilter(field, event)

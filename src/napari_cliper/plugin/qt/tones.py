@@ -16,7 +16,7 @@ _ON_DARK: Mapping[Tone, str] = MappingProxyType(
     {"error": "#ff9a94", "warning": "#f5b94a", "muted": "#b8bcc2", "good": "#7fc98a"}
 )
 _ON_LIGHT: Mapping[Tone, str] = MappingProxyType(
-    {"error": "#a3161a", "warning": "#714600", "muted": "#56585c", "good": "#1f6b36"}
+    {"error": "#a3161a", "warning": "#714600", "muted": "#4c4e52", "good": "#1f6b36"}
 )
 
 IN_A_LINE = "padding: 2px 4px;"
@@ -62,6 +62,7 @@ def tone_style(theme: str) -> str:
         f'QLabel[tone="{tone}"] {{color: {colour};}}'
         for tone, colour in tone_colours(theme).items()
     ]
+    rules.append(f"QLineEdit {{placeholder-text-color: {tone_colours(theme)['muted']};}}")
     found = get_theme(theme)
     rules.append(
         f'QPushButton[tone="primary"]:enabled {{background-color: {found.current.as_hex()}; '
