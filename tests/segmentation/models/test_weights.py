@@ -470,3 +470,14 @@ def test_a_proxy_is_honoured(hub, monkeypatch):
     huggingface_hub.close_session()
     assert set(weights.fetch(ENTRY)) == {"unet/model.fp16.safetensors", "config.json"}
     assert any(request.startswith("GET http://hub.invalid/first/tiny") for request in hub.requested)
+
+
+@pytest.mark.parametrize("proxy", ["socks5://localhost:1", "ftp://localhost:1"])
+def test_a_proxy_of_another_kind_is_an_error_with_advice(hub, monkeypatch, proxy):
+    fill(hub)
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    monkeypatch.setitem(sys.modules, "socksio", None)  # as where it is not installed
+    huggingface_hub.close_session()
+    with pytest.raises(WeightsUnavailableError, match=r"the proxy in HTTPS_PROXY.* cannot be used"):
+        weights.fetch(ENTRY)
+    assert not hub.requested

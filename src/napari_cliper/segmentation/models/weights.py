@@ -191,6 +191,11 @@ def fetch(
     if offline or constants.HF_HUB_OFFLINE:
         why = "the offline option is on" if offline else "HF_HUB_OFFLINE is set"
         raise _unavailable(entry, [f"{name}: not tried, {why}" for name in entry.repositories])
+    try:
+        get_session()
+    except (ImportError, ValueError) as error:  # a SOCKS proxy without socksio, or an unknown kind
+        proxy = f"the proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY cannot be used: {error}"
+        raise _unavailable(entry, [proxy]) from error
     tried = []
     what = f"{entry.name} (licence {entry.licence})"
     for repository in entry.repositories:
@@ -199,12 +204,7 @@ def fetch(
             return _watch(
                 partial(_fetch_from, repository, entry, transfer), what, transfer, monitor
             )
-        except (
-            _HTTPError,
-            FileMetadataError,
-            LocalEntryNotFoundError,
-            _MissingFileError,
-        ) as error:
+        except (_HTTPError, FileMetadataError, LocalEntryNotFoundError, _MissingFileError) as error:
             tried.append(f"{repository}: {_reason(repository, error)}")
         except OSError as error:
             raise _not_stored(entry, error) from error
