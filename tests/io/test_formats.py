@@ -120,6 +120,7 @@ def test_what_is_refused(tmp_path):
         ((("001", "train/001.png"), ("001", "val/001.png")), ["train_001", "val_001"]),
         ((("caf\u00e9", ""), ("cafe\u0301", "")), ["caf\u00e9", "cafe\u0301 2"]),
         ((("A", "A.png"), ("a", "a.png"), ("b", "b.png")), ["A_png", "a_png 2", "b"]),
+        ((("a", "a.png"), ("a.ome", "a.ome.tif")), ["a_png", "a_tif"]),
     ],
 )
 def test_images_of_one_name_have_files_that_every_system_tells_apart(tmp_path, names, expected):
@@ -153,6 +154,7 @@ def test_an_image_that_is_called_like_a_plane_of_another_is_refused(tmp_path):
         ("nul.tif", "_nul"),
         ("cells.tif", "cells"),
         ("cells.ome.tif", "cells"),
+        ("cells.ome", "cells"),
         ("cells v1.5", "cells v1.5"),
         (".hidden", "_.hidden"),
         ("..", "image"),

@@ -26,6 +26,13 @@ def stack(dock, run, settle):
     return dock
 
 
+def from_menu(dock, text):
+    """Choose the entry of the menu beside Run that begins with a text."""
+    dock.run_panel.menu.aboutToShow.emit()
+    (action,) = [one for one in dock.run_panel.menu.actions() if one.text().startswith(text)]
+    action.trigger()
+
+
 def test_in_3d_results_are_seen_and_what_needs_a_plane_says_so_in_the_foot(stack, settle, qtbot):
     dock = stack
     dock.annotation_panel.accept_button.click()
@@ -56,6 +63,8 @@ def test_in_3d_results_are_seen_and_what_needs_a_plane_says_so_in_the_foot(stack
         correction.next_uncertain,
         correction.click_controller.click,
         dock.all_planes.accept,
+        partial(from_menu, dock, "All planes of z (4)"),
+        partial(from_menu, dock, "Propagate to the next planes of z"),
         objects.undo,
         objects.redo,
     ):

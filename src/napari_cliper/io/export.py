@@ -29,7 +29,8 @@ def _names_of(image: LabelledImage) -> list[str]:
     """Return candidate file names: the image's name, then a longer one from its own file."""
     path = PurePosixPath(image.name)
     is_file = path.suffix.lower() in image_suffixes()
-    plain = image.name[: -len(path.suffix)].removesuffix(".ome") if is_file else image.name
+    plain = image.name[: -len(path.suffix)] if is_file else image.name
+    plain = plain.removesuffix(".ome")  # formats have endings of their own
     own = PurePosixPath(image.image_file.replace("\\", "/"))
     longer = [*own.parent.parts, plain] if len(own.parts) > 1 else [plain, own.suffix[1:]]
     return list(dict.fromkeys([file_name(plain), file_name("_".join(filter(None, longer)))]))

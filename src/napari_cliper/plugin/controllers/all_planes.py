@@ -145,14 +145,17 @@ class AllPlanes(Controller):
     # ------------------------------------------------------------------ run
 
     def entries(self) -> list[RunEntry]:
-        """Return the entries of the menu beside Run: one for each axis with several planes."""
-        choice = self._choice()
-        if choice is None:
+        """Return the entries of the menu beside Run: one for each axis with several planes.
+
+        They are there without a plane on the screen too: then a run says why it cannot start.
+        """
+        layer = self._images.image
+        if layer is None:
             return []
-        sizes = enumerate(image_shape(choice.layer)[:-2])
+        sizes = enumerate(image_shape(layer)[:-2])
         return [
             RunEntry(
-                ui_text.run_planes(axis=axis_name(choice.layer, axis), number=size),
+                ui_text.run_planes(axis=axis_name(layer, axis), number=size),
                 ui_text.RUN_PLANES_TIP,
                 partial(self.run, axis),
             )

@@ -119,11 +119,16 @@ class PlanePropagation(Controller):
         state.main_job.finished.connect(self._on_job_ended)
 
     def entries(self) -> list[RunEntry]:
-        """Return the entries of the menu beside Run: one for each axis with several planes."""
-        current = self._state.result.current
-        if current is None or current.shown.choice.region is not None:
+        """Return the entries of the menu beside Run: one for each axis with several planes.
+
+        They are there without a plane on the screen too: then a run says why it cannot start.
+        """
+        current, layer = self._state.result.current, self._images.image
+        on_screen = self._state.on_screen is not None
+        if layer is None or (current is None and on_screen):
             return []
-        layer = current.shown.choice.layer
+        if current is not None and current.shown.choice.region is not None:
+            return []
         return [
             RunEntry(
                 ui_text.propagate_planes(axis=axis_name(layer, axis), limit=AGREEMENT_LIMIT),
