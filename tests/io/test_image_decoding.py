@@ -65,6 +65,7 @@ def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
     assert read_image_file(path).shape == (4, 4)
     for content, why in (
         (tiff(page(), following=8), "circular"),
+        (tiff([*page(), (330, 8)]), "circular"),
         (tiff(page(width=100_000, length=100_000)), "more than its"),
         (tiff(page(width=100_000, length=100_000, compression=8)), "more than its"),
         (tiff(page(compression=5, width=2**31)), "more than its"),
@@ -78,6 +79,27 @@ def test_sizes_are_compared_with_the_length_of_the_file(tmp_path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
                      + struct.pack(">I", zlib.crc32(chunk)) + b"\0\0\0\4IDAT")  # fmt: skip
     seconds(read_image_file, path)
+
+
+def test_pyramids_are_read_whose_levels_are_listed_and_linked(tmp_path):
+    planes = np.random.default_rng(0).integers(0, 255, (3, 128, 160, 3), np.uint8)
+    for big in (False, True):
+        path = tmp_path / f"{big}.ome.tif"
+        with tifffile.TiffWriter(path, ome=True, bigtiff=big) as file:
+            keywords = {"tile": (32, 32), "photometric": "rgb"}
+            file.write(planes, subifds=3, metadata={"axes": "ZYXS"}, **keywords)
+            for step in (2, 4, 8):
+                file.write(planes[:, ::step, ::step], subfiletype=1, **keywords)
+        np.testing.assert_array_equal(read_image_file(path), planes)
+    content = path.read_bytes()
+    with tifffile.TiffFile(path) as file:
+        offsets = [level.offset for level in file.pages[0].pages]
+    assert len(offsets) == 3
+    # the last level leads back to the first one
+    (count,) = struct.unpack_from("<Q", content, offsets[-1])
+    link = offsets[-1] + 8 + 20 * count
+    path.write_bytes(content[:link] + struct.pack("<Q", offsets[0]) + content[link + 8 :])
+    assert "circular" in seconds(read_image_file, path)
 
 
 def test_sizes_inside_of_compressed_blocks_are_checked_too(tmp_path):

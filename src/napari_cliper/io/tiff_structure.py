@@ -109,7 +109,7 @@ class _Walk:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._size = file.seek(0, os.SEEK_END)
-        self._seen: set[int] = set()
+        self._owners: dict[int, int] = {}  # the page that lists a sub-page; 0 in the main chain
         self._tag_bytes = 0
         self._pixel_bytes = 0.0  # least length of the file for the pixels of all pages so far
 
@@ -131,18 +131,23 @@ class _Walk:
         return self._file.read(count)
 
     def _chain(self, first: int) -> int:
+        """Check all pages; return the number of those in the main chain."""
         pages = 0
-        waiting = [(first, True)]
+        waiting = [(first, 0)]
         while waiting:
-            offset, main = waiting.pop()
-            if not offset:
-                continue
-            if offset in self._seen:
-                raise StructureError("the chain of its pages is circular")
-            self._seen.add(offset)
-            following, sub_pages = self._page(offset)
-            pages += main
-            waiting += [(following, main), *((one, False) for one in sub_pages)]
+            offset, owner = waiting.pop()
+            chain = set[int]()
+            while offset:
+                if offset in chain or self._owners.get(offset, owner) != owner:
+                    raise StructureError("the chain of its pages is circular")
+                if offset in self._owners:
+                    break  # sub-pages are listed in a tag, and many programs link them as well
+                chain.add(offset)
+                self._owners[offset] = owner
+                following, sub_pages = self._page(offset)
+                waiting += [(one, offset) for one in sub_pages]
+                offset = following
+            pages = pages or len(chain)
         return pages
 
     def _page(self, offset: int) -> tuple[int, list[int]]:
