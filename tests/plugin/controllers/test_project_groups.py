@@ -40,6 +40,13 @@ def test_all_channels_of_a_file_become_an_image_of_the_project(dock, qtbot, tmp_
         tifffile.imwrite(path, STACK, imagej=True, metadata={"axes": axes, "spacing": 2.0})
     controller = dock.project_controller
     controller.create(folder, [tmp_path / "stack.tif", tmp_path / "other.tif"])
+    opened(dock, qtbot, "stack")
+    dock.image_panel.images.setCurrentText("stack, all channels")
+    run(dock)
+    controller.go_to("other")
+    opened(dock, qtbot, "other")
+    assert [layer.name for layer in dock.viewer.layers] == ["other"]  # no prediction of channels
+    controller.go_to("stack")
     plain = opened(dock, qtbot, "stack")
     dock.annotation_controller.begin(plain, "stack").layer.data_setitem(
         tuple(np.array([[0], [2], [7], [9]])), 1

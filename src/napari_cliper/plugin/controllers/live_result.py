@@ -20,6 +20,7 @@ from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, SegmentationConfig, Shortfall, Thresholds
 from .. import ui_text
 from ..engine_requests import Outcome
+from ..layers.image_group import members_of
 from ..layers.image_layers import ImageChoice
 from ..layers.prediction_layers import Prediction
 from ..panels.image_panel import ImagePanel
@@ -190,12 +191,15 @@ class LiveResult(Controller):
         self.look()
 
     def remove_of(self, image: Layer) -> None:
-        """Remove the predictions of an image, except those that the user has edited."""
-        for prediction in self._layers.predictions.live_of(image):
-            self._viewer.layers.remove(prediction.layer)
-        self.kept.forget(image)
-        if self._waiting is not None and self._waiting.choice.layer is image:
-            self._waiting = None
+        """Remove the predictions of an image and its channels, except those that are edited."""
+        members = set(members_of(image))
+        seen = {one.shown.choice.layer for one in self.kept}
+        for gone in {image, *(one for one in seen if members & set(members_of(one)))}:
+            for prediction in self._layers.predictions.live_of(gone):
+                self._viewer.layers.remove(prediction.layer)
+            self.kept.forget(gone)
+            if self._waiting is not None and self._waiting.choice.layer is gone:
+                self._waiting = None
         self.look()
 
     def close(self) -> None:
