@@ -284,7 +284,7 @@ def _check_range(numbers: Collection[int]) -> None:
 
 
 def no_objects(shape: tuple[int, ...]) -> Objects:
-    """Describe an array without objects; unlike `objects_of`, it looks at no pixel."""
+    """Describe an array without objects; unlike `objects_of`, it reads no pixel."""
     nothing = np.zeros(0, np.int64)
     return Objects(np.zeros(shape, np.int32), nothing, nothing.astype(np.uint16), nothing)
 

@@ -93,7 +93,7 @@ class Session:
     ) -> TileEstimate | None:
         """What encoding the image in tiles costs; None if it is encoded as a whole.
 
-        Encodes one tile, once, and looks up which tiles are cached; called in a thread.
+        Encodes one tile, once, and finds which tiles are cached; called in a thread.
 
         Raises
         ------

@@ -2,7 +2,7 @@
 
 Prototypes learned from what the hints on the corrected plane confirm join the words on each next
 plane. The inner part of the labels of the plane before becomes hints on it (`plane_seeds`), which
-propagate as a user's hints do; but only where the plane looks like these labels on the corrected
+propagate as a user's hints do; but only where the plane resembles these labels on the corrected
 plane (`propagation.appearance`), so that vanished objects leave no hints and errors do not build
 up. The next plane then takes its hints from the labels of this one, until too few pixels agree
 (`plane_agreement`).

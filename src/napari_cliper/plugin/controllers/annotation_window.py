@@ -13,7 +13,7 @@ from ...annotation.chunks import OVERVIEW, Region
 from ...segmentation import Progress
 from .. import ui_text
 from ..layers.image_group import in_viewer
-from ..layers.image_view import seen_region
+from ..layers.image_view import seen_region, view_events
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.overview_layer import OverviewLayer
 from ..qt.listeners import Listeners
@@ -51,8 +51,7 @@ class AnnotationWindows(Controller):
         self._reducing.succeeded.connect(self._on_reduced)
         self._reducing.failed.connect(self.say_error)
         self._listeners = Listeners()
-        camera = viewer.scene.camera.events
-        for emitter in (camera.center, camera.zoom, viewer.canvas.events.size):
+        for emitter in view_events(viewer):
             self._listeners.connect("viewer", emitter, self._on_view)
         state.annotations.begun.connect(self._on_begun)
         state.annotations.changed.connect(self._on_changed)

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QWidget
 
 from ...segmentation import LabelsByChunk, Progress, Window
 from ..layers.image_group import in_viewer
-from ..layers.image_view import seen_region
+from ..layers.image_view import seen_region, view_events
 from ..layers.prediction_layers import LargePrediction
 from ..qt.listeners import Listeners
 from ..state import DockState
@@ -42,8 +42,7 @@ class ChunksInView(Controller):
         self._computing.succeeded.connect(self._on_computed)
         self._computing.failed.connect(self.say_error)
         self._listeners = Listeners()
-        camera = viewer.scene.camera.events
-        for emitter in (camera.center, camera.zoom, viewer.canvas.events.size):
+        for emitter in view_events(viewer):
             self._listeners.connect("viewer", emitter, self._on_view)
         state.result.relabelled.connect(self._on_view)
 

@@ -76,9 +76,8 @@ class ProvisionalLabels(Controller):
         request : Request
             Of the run.
         """
-        self._made = (
-            SimpleQueue()
-        )  # a job that was abandoned may still put labels into the last one
+        # A new one: a job that was abandoned may still put labels into the last one.
+        self._made = SimpleQueue()
         view = seen_region(self._state.viewer, choice.layer)
         if request.config.tiles is None or view is None or choice.region is not None:
             return None

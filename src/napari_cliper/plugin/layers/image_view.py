@@ -285,6 +285,12 @@ def go_to_box(viewer: Viewer, choice: ImageChoice, box: Region) -> None:
 # ------------------------------------------------------------------ coordinates
 
 
+def view_events(viewer: Viewer) -> tuple[Any, ...]:
+    """Return the events of what moves the view or changes its size."""
+    camera = viewer.scene.camera.events
+    return camera.center, camera.zoom, viewer.canvas.events.size
+
+
 def _displayed(viewer: Viewer, layer: Image) -> list[int]:
     """The displayed axes, as indices of the layer; negative for axes that it does not have."""
     return [axis - viewer.dims.ndim + layer.ndim for axis in viewer.dims.displayed]

@@ -38,6 +38,7 @@ from ..layers.image_view import (
     go_to_plane,
     rectangle_region,
     rectangles,
+    view_events,
     visible_region,
 )
 from ..layers.image_words import in_words, title_of
@@ -423,14 +424,13 @@ class ImagePanel(QWidget):
             return
         viewer, layers = self._viewer, self._viewer.layers
         emitters = [
-            *((layers.events, name, self._on_layers) for name in _LIST_EVENTS),
-            *((viewer.dims.events, name, self._on_view) for name in _DIMS_EVENTS),
-            *((viewer.scene.camera.events, name, self._on_view) for name in ("center", "zoom")),
-            (viewer.canvas.events, "size", self._on_view),
-            (layers.selection.events, "active", self._on_active),
+            *((getattr(layers.events, name), self._on_layers) for name in _LIST_EVENTS),
+            *((getattr(viewer.dims.events, name), self._on_view) for name in _DIMS_EVENTS),
+            *((emitter, self._on_view) for emitter in view_events(viewer)),
+            (layers.selection.events.active, self._on_active),
         ]
-        for group, name, callback in emitters:
-            self._listeners.connect("viewer", getattr(group, name), callback)
+        for emitter, callback in emitters:
+            self._listeners.connect("viewer", emitter, callback)
         for layer in layers:
             self._listen_to(layer)
         self._on_layers()
