@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from itertools import pairwise
 
 import numpy as np
@@ -140,7 +141,7 @@ def test_version_0_5_has_few_large_files(tmp_path):
 )
 def test_axes_come_back_and_an_unknown_one_is_reported(tmp_path, version, axes, expected, stored):
     """Axes of length 1 as well; an axis without a name is no depth."""
-    models = pytest.importorskip(f"ome_zarr_models.v{version.replace('.', '')}")
+    models = import_module(f"ome_zarr_models.v{version.replace('.', '')}")
     for side in (1, 2):
         shape = (*(side,) * (len(axes) - 2), 8, 9)
         pixels = np.zeros(shape, np.uint8)
@@ -257,7 +258,7 @@ def test_images_keep_their_values(tmp_path, version, dtype):
 @pytest.mark.parametrize("with_image", [True, False])
 def test_the_metadata_are_valid(tmp_path, version, with_image):
     """Against the models of the specification, where they are installed."""
-    models = pytest.importorskip(f"ome_zarr_models.v{version.replace('.', '')}")
+    models = import_module(f"ome_zarr_models.v{version.replace('.', '')}")
     shape = (2, 3, 40, 300)
     pixels = np.zeros((*shape, 3), np.uint8) if with_image else None
     image = LabelledImage("a", labels_of(shape), ROWS, image=pixels, axes="TZYX")

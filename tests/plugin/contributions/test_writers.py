@@ -7,6 +7,7 @@ import errno
 import json
 import os
 
+import dask.array as da
 import npe2
 import numpy as np
 import pandas as pd
@@ -328,10 +329,9 @@ def test_classes_that_do_not_occur_stay_and_hidden_ones_keep_their_colour():
 
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_pyramid_gives_its_finest_level(lazy):
-    dask = pytest.importorskip("dask.array")
     levels = [SCENE.labels, SCENE.labels[::2, ::2]]
     attributes = {**ours().as_layer_data_tuple()[1], "multiscale": True}
-    given = [dask.from_array(level) for level in levels] if lazy else levels
+    given = [da.from_array(level) for level in levels] if lazy else levels
     np.testing.assert_array_equal(labelled_of_layer(given, attributes, "x").labels, SCENE.labels)
 
 
