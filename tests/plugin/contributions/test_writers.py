@@ -29,8 +29,8 @@ from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin.contributions.writers import write_layers
 from napari_cliper.plugin.layers.annotation_layer import AnnotationLayer
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
+from napari_cliper.plugin.layers.label_colours import colours_of_labels
 from napari_cliper.plugin.layers.labelled_layer import labelled_of_layer
-from napari_cliper.plugin.layers.prediction_layers import colours_of_labels
 
 pytestmark = pytest.mark.one_binding
 

@@ -24,8 +24,8 @@ from ..engine_session import Session
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, Region, map_transforms
 from ..layers.image_view import seen_region
+from ..layers.label_colours import label_colours
 from ..layers.passing_layers import PASSING, take_away
-from ..layers.prediction_layers import label_colours
 from ..state import DockState
 from .base import Controller
 

@@ -11,7 +11,8 @@ from napari.viewer import Viewer
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ..layers.image_layers import ImageChoice
-from ..layers.prediction_layers import SINGLE, AnyLabels, Prediction, Predictions, label_colours
+from ..layers.label_colours import label_colours
+from ..layers.prediction_layers import SINGLE, AnyLabels, Prediction, Predictions
 from .kept_results import Kept, Shown
 from .label_update import LabelUpdate
 

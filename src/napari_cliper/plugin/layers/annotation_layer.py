@@ -39,8 +39,8 @@ from .image_layers import (
     labels_shape,
     transforms,
 )
+from .label_colours import colours_of_labels
 from .labels_history import Place, part_of, part_of_step, write_step
-from .prediction_layers import colours_of_labels
 
 
 class AnnotationLayer(QObject):

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
-from napari.utils.colormaps import DirectLabelColormap
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 
-from ...labels.label_class import ClassRow, colours_of
+from ...labels.label_class import ClassRow
 from ...labels.regions import label_counts
 from ...segmentation import LabelsByChunk, Window
 from .. import ui_text
@@ -32,6 +31,7 @@ from .image_layers import (
     place,
     transforms,
 )
+from .label_colours import label_colours
 from .labels_pyramid import LabelsPyramid
 from .outlines import is_large, outlines_of
 from .passing_layers import take_away
@@ -49,9 +49,6 @@ AnyLabels = NDArray[Any] | LabelsByChunk
 
 SINGLE = "prediction"
 """The slot of the single layer that shows the chosen stage."""
-
-BEYOND = (1.0, 1.0, 1.0, 1.0)
-"""The colour of labels that belong to no class."""
 
 
 @dataclass(eq=False)
@@ -384,16 +381,3 @@ def changed_layer(prediction: Prediction, before: AnyLabels, after: AnyLabels) -
 def _reduced(labels: AnyLabels) -> NDArray[Any]:
     """Labels, or those on the grid of the score maps, if they are computed chunk by chunk."""
     return labels.reduced if isinstance(labels, LabelsByChunk) else labels
-
-
-def label_colours(rows: Sequence[ClassRow]) -> DirectLabelColormap:
-    """Return the colormap of classes with the labels 1, 2, ...; see `colours_of_labels`."""
-    return colours_of_labels(dict(enumerate(rows, 1)))
-
-
-def colours_of_labels(classes: Mapping[int, ClassRow]) -> DirectLabelColormap:
-    """Return the colormap of classes by label; hidden classes are transparent, others white."""
-    colours: dict[int | None, Any] = {0: "transparent", None: BEYOND}
-    for label, rgb in colours_of(classes).items():
-        colours[label] = (*(part / 255 for part in rgb), float(classes[label].visible))
-    return DirectLabelColormap(color_dict=colours)
