@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QOpenGLContext
-from qtpy.QtWidgets import QDockWidget
+from qtpy.QtWidgets import QDockWidget, QLabel
 
 from napari_cliper.plugin.frame import STEPS
 from napari_cliper.plugin.panels.plane_strip import Planes
@@ -100,6 +100,33 @@ def test_layers_are_removed_in_the_context_of_the_canvas(dock, laptop, qtbot):
             remove()
             assert contexts, remove
             assert all(one is canvas.context() for one in contexts), (remove, floating)
+
+
+def test_a_high_window_says_everything_while_more_is_open(dock, run, laptop, settle):
+    """A window of a laptop keeps to what fits; in a high one, nothing is left out."""
+    run(dock)
+    thresholds = dock.threshold_panel
+    thresholds.more.expand()
+
+    def words():
+        shown = [label.text() for label in thresholds.findChildren(QLabel) if label.isVisible()]
+        return {"more classes", "fewer classes", "larger regions", "smaller regions"} & {*shown}
+
+    laptop(1280, 640)
+    assert not words()
+    laptop(1280, 800)
+    assert len(words()) == 4
+    dock.tiles_panel.setValue(40.0)
+    dock.tiles_panel.show_costs("12 tiles of 448 px, about 3 min and 1.2 GB on disk.")
+    settle(dock)
+    assert dock.tiles_panel.costs.isVisible()
+    thresholds.class_slider.setValue(thresholds.class_slider.maximum())
+    settle(dock)
+    assert dock.state_panel.text.text().startswith("Nothing was found. Not above")
+    assert dock.frame.current.verticalScrollBar().maximum() == 0
+    laptop(1280, 640)
+    assert not words()
+    assert dock.state_panel.text.text() == "Nothing found."
 
 
 def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):

@@ -127,7 +127,8 @@ class CliperWidget(DockPanels):
         self.tiles = add(TilesController(state, self.tiles_panel, engine, requests))
         self.frame.page_changed.connect(self.tiles_panel.follow)
         self.provisional = add(ProvisionalLabels(state, self.status_panel))
-        self.threshold_panel.more.toggled.connect(self.tiles_panel.set_brief)
+        self.threshold_panel.cramped_changed.connect(self.tiles_panel.set_brief)
+        self.frame.roomy_changed.connect(self.threshold_panel.set_roomy)
         self.run_controller = add(
             RunController(
                 state,
@@ -142,6 +143,7 @@ class CliperWidget(DockPanels):
                 self.provisional,
             )
         )
+        self.frame.page_changed.connect(self.run_controller.follow_page)
         self.all_planes = add(
             AllPlanes(
                 state,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QKeyEvent, QKeySequence
+from qtpy.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from qtpy.QtWidgets import (
     QFrame,
     QScrollArea,
@@ -33,6 +33,9 @@ STEPS: tuple[PageName, ...] = ("find", "correct", "objects", "export")
 
 WIDTH, HEIGHT = 322, 578
 """Width of the dock, and maximum height of a page, in pixels."""
+
+ROOMY = 38
+"""Lines of text in the height of a page that has room for everything at once."""
 
 _ALL_THAT_IS_LEFT = 1000  # stretch factor; the empty space below the panels has 1
 
@@ -66,6 +69,8 @@ class _Inside(QWidget):
 class Page(QScrollArea):
     """A column of panels; it scrolls only in windows below the supported size."""
 
+    resized = Signal()
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         inside = _Inside(self)
@@ -90,6 +95,16 @@ class Page(QScrollArea):
         """
         self._column.insertWidget(self._column.count() - 1, panel, _ALL_THAT_IS_LEFT * fills)
 
+    @property
+    def roomy(self) -> bool:
+        """Whether the page is so high that no panel need be brief."""
+        return self.height() >= ROOMY * self.fontMetrics().lineSpacing()
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
+        """Tell of the new size."""
+        super().resizeEvent(event)
+        self.resized.emit()
+
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """The width of the panels, and little height: the page can scroll."""
         inside = self.widget()
@@ -100,7 +115,8 @@ class Page(QScrollArea):
 class Frame(QWidget):
     """Head, tabs, pages and foot of the dock.
 
-    `page_changed` carries the name of the page that is shown.
+    `page_changed` carries the name of the page that is shown, `roomy_changed` whether the pages are
+    so high that no panel need be brief.
 
     Parameters
     ----------
@@ -109,6 +125,7 @@ class Frame(QWidget):
     """
 
     page_changed = Signal(str)
+    roomy_changed = Signal(bool)
 
     def __init__(self, head: QWidget, foot: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -126,6 +143,7 @@ class Frame(QWidget):
         self.tabs.setAccessibleName(ui_text.STEPS_NAME)
         self._stack = QStackedWidget()
         self._pages: dict[PageName, Page] = {}
+        self._roomy = False
         for number, name in enumerate(STEPS, 1):
             title, tip = ui_text.STEPS[name]
             self.tabs.addTab(f"{number} {title}")
@@ -215,7 +233,14 @@ class Frame(QWidget):
 
     def _add_page(self, name: PageName) -> None:
         self._pages[name] = page = Page()
+        page.resized.connect(self._on_resized)
         self._stack.addWidget(page)
+
+    def _on_resized(self) -> None:
+        roomy = self.current.roomy
+        if roomy != self._roomy:
+            self._roomy = roomy
+            self.roomy_changed.emit(roomy)
 
     def _on_tab(self, index: int) -> None:
         self.settings_button.setChecked(False)

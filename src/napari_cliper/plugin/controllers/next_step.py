@@ -48,7 +48,7 @@ class NextStep(Controller):
         self._thresholds = thresholds
         self._free: int | None = None
         self._busy = self._loading = self._cramped = False
-        thresholds.more.toggled.connect(self.set_cramped)
+        thresholds.cramped_changed.connect(self._on_cramped)
         state.inputs_changed.connect(self.update)
         state.prediction_changed.connect(self.update)
         state.main_job.busy_changed.connect(self._on_busy)
@@ -68,8 +68,8 @@ class NextStep(Controller):
         self._loading = loading
         self.update()
 
-    def set_cramped(self, cramped: bool) -> None:
-        """Say in one line that nothing was found, while *More* is open."""
+    def _on_cramped(self, cramped: bool) -> None:
+        """Say in one line that nothing was found, while *More* is open and room is needed."""
         self._cramped = cramped
         self.update()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,7 @@ class RunController(Controller):
         self._main_job = state.main_job
         self._result = state.result
         self._told: str | None = None  # the message of the result
+        self._tell: Callable[[], str] | None = None  # that for the page, if nothing was found
         self._timer = self.timer(RESCORE_AFTER, self._rescore)
         self.keys = {shortcuts.RUN: self.run}
         enter = QShortcut(status)  # on every page
@@ -262,16 +264,22 @@ class RunController(Controller):
         result = self._result.shown
         on_screen = result is not None and result.outcome is outcome
         found = outcome.found
+        say = partial(
+            ui_text.run_done,
+            classes=found.classes,
+            total=len(rows),
+            regions=found.regions,
+            short=found.short,
+            on_screen=on_screen,
+            notes=" ".join((*outcome.scores.notes, *outcome.notes)),
+        )
+
+        def tell() -> str:
+            return say(explained=on_screen and self._next_step.explains)
+
+        self._tell = None if found.classes else tell
         self._status.end(
-            ui_text.run_done(
-                classes=found.classes,
-                total=len(rows),
-                regions=found.regions,
-                short=found.short,
-                on_screen=on_screen,
-                explained=on_screen and self._next_step.explains,
-                notes=" ".join((*outcome.scores.notes, *outcome.notes)),
-            ),
+            tell(),
             tone="" if found.classes else "warning",
             buttons=self._result_buttons() if on_screen and found.classes else (),
         )
@@ -298,6 +306,12 @@ class RunController(Controller):
             StateButton(ui_text.GO_CORRECT, correct, ui_text.GO_CORRECT_TIP),
             StateButton(ui_text.GO_ACCEPT, accept.accept, ui_text.GO_ACCEPT_TIP),
         )
+
+    def follow_page(self, _page: str = "") -> None:
+        """Say in the foot that nothing was found only where the page does not say it."""
+        if self._tell and self._told and self._status.message.text() == self._told:
+            self._told = self._tell()
+            self._status.show_message(self._told, tone="warning")
 
     def _on_prediction(self) -> None:
         """Remove the message of the run when the page says that nothing is found any more."""

@@ -32,6 +32,8 @@ class ThresholdPanel(QWidget):
     """
 
     valueChanged = Signal(object)
+    cramped_changed = Signal(bool)
+    """Carries whether *More* is open on a page that has little room."""
     score_maps_toggled = Signal(bool)
     both_stages_toggled = Signal(bool)
     all_planes_toggled = Signal(bool)
@@ -64,7 +66,7 @@ class ThresholdPanel(QWidget):
 
         self._defaults = Thresholds(0.0, 0.0)
         self._own: dict[str, float] = {}
-        self._brief = False
+        self._brief = self._roomy = False
         self._has_min_max = True
         self.class_slider.valueChanged.connect(self._on_changed)
         self.background_slider.valueChanged.connect(self._on_changed)
@@ -77,7 +79,7 @@ class ThresholdPanel(QWidget):
         self.score_maps.toggled.connect(self.score_maps_toggled)
         self.both_stages.toggled.connect(self.both_stages_toggled)
         self.all_planes.toggled.connect(self.all_planes_toggled)
-        self.more.toggled.connect(self._on_more)
+        self.more.toggled.connect(self._on_room)
         self.set_working(working=False)
         self.set_available(available=False)
 
@@ -214,11 +216,20 @@ class ThresholdPanel(QWidget):
     def set_brief(self, *, brief: bool) -> None:
         """Show each threshold in one row, because the room is needed above."""
         self._brief = brief
-        self._on_more(self.more.isExpanded())
+        self._fit()
 
-    def _on_more(self, is_open: bool) -> None:
+    def set_roomy(self, roomy: bool) -> None:
+        """Set whether the page is so high that all has room."""
+        self._roomy = roomy
+        self._on_room()
+
+    def _on_room(self, _changed: object = None) -> None:
+        self._fit()
+        self.cramped_changed.emit(self.more.isExpanded() and not self._roomy)
+
+    def _fit(self) -> None:
         """Show each threshold in one row, without the words at its ends, if room is needed."""
-        brief = is_open or self._brief
+        brief = (self.more.isExpanded() or self._brief) and not self._roomy
         for row, texts, slider, label, ends in zip(
             (_CLASS, _BACKGROUND),
             (ui_text.CLASS_THRESHOLD, ui_text.BACKGROUND_THRESHOLD),
