@@ -24,6 +24,7 @@ from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
 from .controllers.example import ExampleController
 from .controllers.exchange import Exchange
+from .controllers.hint_effects import HintEffects
 from .controllers.kept_results import Shown
 from .controllers.key_cursor import KeyCursor
 from .controllers.live_result import LiveResult
@@ -105,6 +106,7 @@ class CliperWidget(DockPanels):
         self.brush = add(Brush(state, classes))
         self.correction_controller = add(CorrectionController(state, corrections))
         clicks = self.correction_controller.click_controller
+        add(HintEffects(state, self.annotation_panel, clicks))
         self.next_step = add(
             NextStep(state, self.state_panel, self.correct_state, engine, self.threshold_panel)
         )

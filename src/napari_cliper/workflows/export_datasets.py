@@ -188,6 +188,10 @@ def _readers(
         readers = readers_of(project)
         if not readers:
             raise InvalidInputError(f"No image of the project {source} has an annotation yet.")
+        left, total = len(project.images) - len(readers), len(project.images)
+        if left:
+            have = "has" if left == 1 else "have"
+            notes[f"{left} of {total} images of {source} {have} no annotation."] = None
         yield from readers
     elif is_zarr(source):
         yield partial(_read_file, source, given, image_files)

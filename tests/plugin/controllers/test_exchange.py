@@ -344,6 +344,28 @@ def test_notes_on_measurements_and_on_unnamed_axes_are_shown(dock, qtbot, tmp_pa
 
 
 @pytest.mark.one_binding
+def test_what_was_imported_stays_said_beside_a_prediction(dock, run, qtbot, settle, tmp_path):
+    """What is imported is a hint, which need not change anything; a stroke is answered."""
+    run(dock)
+    predicted = dock.shown.predictions["refined"].layer.data.astype(np.uint8)
+    rows = dict(enumerate(dock.classes_panel.value(), 1))
+    other = np.zeros_like(predicted)
+    other[:20, :20] = 4
+    for number, labels in enumerate((predicted, other)):
+        path = tmp_path / f"labels {number}.png"
+        write_indexed_png(path, LabelledImage("labels", labels, rows))
+        dock.exchange.read(path)
+        wait(dock, qtbot)
+        settle(dock)
+        assert message(dock).startswith(f"Imported {path}: ")
+    mine = annotation(dock)
+    row, column = np.argwhere(mine.layer.data)[-1]
+    mine.layer.paint((row, column), int(mine.layer.data[row, column]) % 4 + 1)
+    settle(dock)
+    assert "changed" in message(dock)
+    assert "Imported" not in message(dock)
+
+
 def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
     write_indexed_png(
         tmp_path / "small.png",

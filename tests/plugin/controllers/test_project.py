@@ -365,6 +365,20 @@ def test_an_export_of_what_could_not_be_saved_offers_the_window_alone(project, q
 
 
 @pytest.mark.one_binding
+def test_an_export_says_how_many_images_have_no_annotation(project, qtbot, pictures, tmp_path):
+    painted(project, qtbot)
+    total, out = len(pictures), tmp_path / "out"
+    for every_image, told in ((True, f"Exported 1 of {total} images to {out}: "),
+                              (False, f"Exported to {out}: ")):  # fmt: skip
+        request = ExportRequest(out, ("png",), overwrite=True, every_image=every_image)
+        project.exchange.write(request, annotation(project), project.project_controller.exported())
+        qtbot.waitUntil(lambda: project.exchange.idle, timeout=10_000)
+        assert message(project).startswith(told)
+        assert (f"{total - 1} images have no annotation." in message(project)) == every_image
+        assert [path.name for path in out.glob("scene*.png")] == ["scene 1.png"]
+
+
+@pytest.mark.one_binding
 def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, pictures):
     """Not even one that this program has written, such as the overlay of an earlier export."""
     folder = pictures[0].parent

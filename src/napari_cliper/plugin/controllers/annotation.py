@@ -24,8 +24,7 @@ from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
 from ..layers.image_view import pixel_under, rectangle_mask, rectangle_of
 from ..layers.labels_history import Place
 from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
-from ..layers.passing_layers import PassingLayer
-from ..layers.prediction_layers import LargePrediction, Prediction, changed_layer, changed_pixels
+from ..layers.prediction_layers import LargePrediction, Prediction
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
@@ -36,7 +35,6 @@ from .base import Controller
 from .live_result import LiveResult
 from .main_job import MainJob
 
-FLASH = 500  # milliseconds for which the changes of a hint are shown
 COUNT_AFTER = 300  # milliseconds without a change before counting starts
 
 
@@ -112,15 +110,11 @@ class AnnotationController(Controller):
         classes.appearance_changed.connect(self.recolour)
         result.appeared.connect(self.count_soon)
         result.relabelled.connect(self.update_available)
-        result.hinted.connect(self._on_hinted)
-        result.thresholds_followed.connect(self._on_thresholds)
-        self._flash = PassingLayer(self, viewer, FLASH)
         viewer.layers.events.removed.connect(self._on_removed)
 
     def close(self) -> None:
         """Disconnect all events; the layers stay."""
         self.stop_picking()
-        self._flash.clear()
         super().close()
         self._viewer.layers.events.removed.disconnect(self._on_removed)
         for one in self._all:
@@ -332,28 +326,6 @@ class AnnotationController(Controller):
         if not names:
             raise InvalidInputError(ui_text.NO_CLASS_SELECTED)
         return names
-
-    # ------------------------------------------------------------------ hints
-
-    def _on_hinted(self, prediction: Prediction, before: Any, after: Any) -> None:
-        """Update accepted pixels after a hint, and show what it has changed."""
-        choice, shown = prediction.choice, self._result.shown
-        changed = changed_pixels(choice, before, after)
-        if shown is None:
-            return
-        if not changed:
-            self.message.emit(ui_text.HINT_CHANGED_NOTHING, False)
-            return
-        annotation, accepted = self.of(choice.layer), 0
-        follow = self._panel.value().accepted_follow and isinstance(after, np.ndarray)
-        if annotation is not None and annotation.fits and follow:
-            accepted = annotation.follow_hint(choice, before, after, shown.rows)
-        self._flash.show(changed_layer(prediction, before, after))
-        self.message.emit(ui_text.changed_by_hint(predicted=changed, accepted=accepted), False)
-
-    def _on_thresholds(self) -> None:
-        for one in self._all:
-            one.forget_following()
 
     # ------------------------------------------------------------------ regions by the mouse
 

@@ -101,20 +101,24 @@ class Exchange(Controller):
             self.message.emit(ui_text.EXCHANGE_RUNS, True)
             return
         self.folder = str(request.folder)
-        gather, inputs = project.gather, list(project.files)
+        gather, inputs, total = project.gather, list(project.files), project.total
         if annotation is not None:
             if not request.every_image:
-                gather = partial(_one, annotation.gathered())
+                gather, total = partial(_one, annotation.gathered()), 0
             if annotation.image.source.path is not None:
                 inputs.append(Path(annotation.image.source.path))
         self._slot.start(
-            partial(_export, request, gather, inputs), self._on_exported, title=ui_text.EXCHANGE_JOB
+            partial(_export, request, gather, inputs),
+            partial(self._on_exported, total),
+            title=ui_text.EXCHANGE_JOB,
         )
 
-    def _on_exported(self, exported: tuple[list[Path], list[str]]) -> None:
-        made, notes = exported
+    def _on_exported(self, total: int, exported: tuple[list[Path], int, list[str]]) -> None:
+        made, images, notes = exported
         names = [path.name for path in made]
-        text = ui_text.exported(folder=self.folder, files=names, notes=notes, most=FILES_NAMED)
+        text = ui_text.exported(
+            folder=self.folder, files=names, notes=notes, most=FILES_NAMED, images=images, of=total
+        )
         self.message.emit(text, False)
         self._panel.set_exported(self.folder)
 
@@ -196,7 +200,8 @@ def _export(
     inputs: Sequence[Path],
     _report: Callable[[Progress], None],
     _should_stop: Callable[[], bool],
-) -> tuple[list[Path], list[str]]:
+) -> tuple[list[Path], int, list[str]]:
+    """Export; return what was written, of how many images, and notes."""
     from ...io.export import export_images, export_notes, split_notes  # noqa: PLC0415 - as above
 
     images = gather()
@@ -210,8 +215,9 @@ def _export(
         inputs=inputs,
     )
     formats, every = request.formats, request.every_plane
-    notes = [note for image in images for note in export_notes(image, formats, every_plane=every)]
-    return made, [*notes, *split_notes(images, formats, request.validation)]
+    found = [export_notes(image, formats, every_plane=every) for image in images]
+    notes = [note for one in found for note in one]
+    return made, len(found), [*notes, *split_notes(images, formats, request.validation)]
 
 
 def _read(

@@ -74,11 +74,14 @@ class ProjectImages:
         Returns these images; called in a thread.
     files : tuple of Path
         The files of all images, which an export never replaces.
+    total : int
+        Number of images, those without an annotation too.
     """
 
     count: int = 0
     gather: Gather = list
     files: tuple[Path, ...] = ()
+    total: int = 0
 
 
 def open_project(
@@ -197,7 +200,7 @@ def exported_images(
     def gather() -> Images:
         return read_in_turn(readers_of(project, states)) if count else []
 
-    return ProjectImages(count, gather, files)
+    return ProjectImages(count, gather, files, len(project.images))
 
 
 def images_with(project: Project, status: Mapping[str, Status]) -> list[ProjectImage]:

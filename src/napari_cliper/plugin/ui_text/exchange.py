@@ -78,9 +78,20 @@ def cannot_open_folder(folder: str) -> str:
     return f"Cannot open {folder} from here. Open it in a file manager."
 
 
-def exported(*, folder: str, files: Sequence[str], notes: Sequence[str], most: int) -> str:
-    """Files were written."""
-    return " ".join([f"Exported to {folder}: {listed(files, most)}.", *notes])
+def exported(
+    *, folder: str, files: Sequence[str], notes: Sequence[str], most: int, images: int, of: int
+) -> str:
+    """Files were written; `of` is the number of images of the project, 0 if only one was chosen."""
+    left = of - images
+    if not of:
+        what = ""
+    elif left > 0:
+        what = f" {images:,} of {count(of, 'image')}"
+        have = "image has" if left == 1 else "images have"
+        notes = (f"{left:,} {have} no annotation.", *notes)
+    else:
+        what = f" {count(images, 'image')}"
+    return " ".join([f"Exported{what} to {folder}: {listed(files, most)}.", *notes])
 
 
 def only_a_part(layer: str) -> str:

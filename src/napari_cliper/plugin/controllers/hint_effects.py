@@ -1,0 +1,79 @@
+"""What a hint changes: accepted pixels, a flash on the image, a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .. import ui_text
+from ..layers.annotation_layer import AnnotationLayer
+from ..layers.passing_layers import PassingLayer
+from ..layers.prediction_layers import Prediction, changed_layer, changed_pixels
+from ..panels.annotation_panel import AnnotationPanel
+from ..state import DockState
+from .base import Controller
+from .clicks import ClickController
+
+FLASH = 500  # milliseconds for which the changes of a hint are shown
+
+
+class HintEffects(Controller):
+    """Updates accepted pixels after a hint, and shows what it has changed.
+
+    Only strokes and clicks of the user are answered by a message: labels that are imported or kept
+    as outlines are hints too, but have messages of their own.
+
+    Parameters
+    ----------
+    state : DockState
+    panel : AnnotationPanel
+        Says whether accepted pixels follow hints.
+    clicks : ClickController
+    """
+
+    def __init__(self, state: DockState, panel: AnnotationPanel, clicks: ClickController) -> None:
+        super().__init__(panel)
+        self._panel = panel
+        self._result = state.result
+        self._annotations = state.annotations
+        self._by_user = False  # the newest hint is a stroke or click of the user
+        self._flash = PassingLayer(self, state.viewer, FLASH)
+        state.result.hinted.connect(self._on_hinted)
+        state.result.thresholds_followed.connect(self._on_thresholds)
+        state.annotations.stepped.connect(self._on_step)
+        clicks.hinted.connect(self._on_user_hint)
+
+    def close(self) -> None:
+        """Remove the flash; the other layers stay."""
+        self._flash.clear()
+        super().close()
+
+    def _on_step(self, _annotation: AnnotationLayer, drawn: bool) -> None:
+        self._by_user = drawn
+
+    def _on_user_hint(self, _image: object) -> None:
+        self._by_user = True
+
+    def _on_hinted(self, prediction: Prediction, before: Any, after: Any) -> None:
+        choice, shown = prediction.choice, self._result.shown
+        changed = changed_pixels(choice, before, after)
+        if shown is None:
+            return
+        if not changed:
+            self._answer(ui_text.HINT_CHANGED_NOTHING)
+            return
+        annotation, accepted = self._annotations.of(choice.layer), 0
+        follow = self._panel.value().accepted_follow and isinstance(after, np.ndarray)
+        if annotation is not None and annotation.fits and follow:
+            accepted = annotation.follow_hint(choice, before, after, shown.rows)
+        self._flash.show(changed_layer(prediction, before, after))
+        self._answer(ui_text.changed_by_hint(predicted=changed, accepted=accepted))
+
+    def _answer(self, message: str) -> None:
+        if self._by_user:
+            self.message.emit(message, False)
+
+    def _on_thresholds(self) -> None:
+        for one in self._annotations.all:
+            one.forget_following()
