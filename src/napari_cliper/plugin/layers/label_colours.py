@@ -22,7 +22,7 @@ class ClassColormap(DirectLabelColormap):
     """
 
     def _map_precast(
-        self, values: NDArray[np.unsignedinteger], apply_selection: bool
+        self, values: NDArray[np.integer], apply_selection: bool
     ) -> NDArray[np.float32]:
         _, colours = self._values_mapping_to_minimum_values_set(apply_selection)
         table = np.zeros((max(colours) + 1, 4), np.float32)
