@@ -26,7 +26,6 @@ from sklearn.ensemble import RandomForestClassifier
 
 from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE
 from napari_cliper.demo.scenes import KINDS, make_scene
-from napari_cliper.labels.regions import connected_regions
 from napari_cliper.objects.classifying import classify
 from napari_cliper.objects.named_examples import probabilities
 from napari_cliper.objects.object_features import ObjectFeatures, object_features
@@ -104,21 +103,20 @@ def regions(
     for file in sorted((folder / kind / "labels").glob("*.png"))[:limit]:
         labels = io.imread(file).astype(np.uint16)
         image = io.imread(folder / kind / "images" / file.name)
-        found = connected_regions(np.where(labels == NOT_LABELLED, 0, labels + 1).astype(np.uint16))
-        large = found.without_smaller(SMALLEST)
-        yield file.stem, image, large.numbers, labels
+        numbers = measure.label(np.where(labels == NOT_LABELLED, 0, labels + 1), connectivity=2)
+        yield file.stem, image, _without_small(numbers), labels
 
 
 def scenes(limit: int | None) -> Iterator[tuple[str, Any, Labels, Labels]]:
     """The same for synthetic scenes that the demo model never saw."""
     for index in range(SCENES if limit is None else limit):
         scene = make_scene(MEASURED_SHAPE, HELD_OUT_SEED + index)
-        numbers = np.where(np.isin(scene.instances, _large(scene.instances)), scene.instances, 0)
-        yield f"scene {index}", scene.image, numbers, scene.labels.astype(np.int64) - 1
+        labels = scene.labels.astype(np.int64) - 1
+        yield f"scene {index}", scene.image, _without_small(scene.instances), labels
 
 
-def _large(numbers: Labels) -> Labels:
-    return np.flatnonzero(np.bincount(numbers.ravel()) >= SMALLEST)
+def _without_small(numbers: Labels) -> Labels:
+    return np.where(np.bincount(numbers.ravel())[numbers] >= SMALLEST, numbers, 0)
 
 
 def pictures(

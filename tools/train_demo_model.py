@@ -227,7 +227,7 @@ def learn_maps(
     rng = pictures.rng
 
     def early_layers(image: Tensor) -> tuple[Tensor, Tensor]:
-        layers = encoder.early_layers(image[None])
+        (layers,) = encoder.early_layers(image[None])
         return layers.features[:, 1:], layers.attention
 
     to_coarse = partial(

@@ -66,7 +66,7 @@ def read_all_of_coco(path: Path) -> None:
 def read_all_of_project(path: Path) -> None:
     folder = path.parent.parent if path.parent.name == "annotations" else path.parent
     project = Project.open(folder)
-    _ = project.settings, project.missing
+    _ = project.settings
     for image in project.images:
         project.load(image.name)
         project.read_image(image.name)

@@ -67,11 +67,12 @@ def queries_of(case) -> Queries:
 def layers_of(case, encoder: ClipImageEncoder) -> LayerFeatures:
     config = case.config
     attention = "fused" if config["attn_type"] == "fused-attn" else config["attn_type"]
-    return encoder.early_layers(
+    (layers,) = encoder.early_layers(
         case.tensor("pixel_values"),
         attention=attention,
         only_layer=None if config["fuse_feature"] else config["select_layer"],
     )
+    return layers
 
 
 def coarse_of(case, encoder: ClipImageEncoder) -> np.ndarray:

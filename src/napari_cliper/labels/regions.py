@@ -21,21 +21,6 @@ from .labelled_image import LabelledImage
 from .units import in_one_unit, known_unit
 
 
-@dataclass(frozen=True)
-class ClassSize:
-    """How many regions a label has, and how large they are.
-
-    Parameters
-    ----------
-    regions : int
-    median : float
-        Median area in pixels; 0 without a region.
-    """
-
-    regions: int
-    median: float
-
-
 @dataclass(frozen=True, eq=False)
 class Regions:
     """The connected regions of a label array, numbered from 1 in the order of their first pixels.
@@ -46,72 +31,10 @@ class Regions:
         The number of each pixel's region; 0 outside of every region.
     labels : (N,) array
         The label of region i + 1.
-    areas : (N,) int array
-        Its size in pixels.
     """
 
     numbers: NDArray[Any]
     labels: NDArray[Any]
-    areas: NDArray[np.int64]
-
-    def smaller(self, smallest: int) -> int:
-        """Return how many regions have fewer pixels than `smallest`."""
-        return int(np.count_nonzero(self.areas < smallest))
-
-    def class_sizes(self, smallest: int = 1) -> dict[int, ClassSize]:
-        """Count the regions of each label, and take the median of their areas.
-
-        Parameters
-        ----------
-        smallest : int
-            Regions with fewer pixels are left out.
-
-        Returns
-        -------
-        dict of int to ClassSize
-            By label, for the labels that have a region of this size.
-        """
-        counted = self.areas >= smallest
-        labels, areas = self.labels[counted], self.areas[counted]
-        found = {}
-        for label in np.unique(labels).tolist():
-            own = areas[labels == label]
-            found[label] = ClassSize(len(own), float(np.median(own)))
-        return found
-
-    def without_smaller(self, smallest: int) -> Regions:
-        """Return the regions with at least `smallest` pixels, numbered from 1 without gaps."""
-        counted = self.areas >= smallest
-        new = np.zeros(len(self.areas) + 1, np.int32)
-        new[1:][counted] = np.arange(1, np.count_nonzero(counted) + 1)
-        return Regions(new[self.numbers], self.labels[counted], self.areas[counted])
-
-    def label_array(self) -> NDArray[Any]:
-        """Return the labels of all pixels, 0 outside of every region, in the dtype of `labels`."""
-        by_number = np.concatenate([np.zeros(1, self.labels.dtype), self.labels])
-        found: NDArray[Any] = by_number[self.numbers]
-        return found
-
-    def largest(self, label: int, smallest: int = 1) -> tuple[slice, ...]:
-        """Return the bounding box of the largest region of a label.
-
-        Parameters
-        ----------
-        label : int
-        smallest : int
-            Regions with fewer pixels are left out.
-
-        Returns
-        -------
-        tuple of slice
-            One for each axis; empty if the label has no such region. Ties go to the lowest number.
-        """
-        own = np.flatnonzero((self.labels == label) & (self.areas >= smallest))
-        if not own.size:
-            return ()
-        number = own[np.argmax(self.areas[own])] + 1
-        inside = np.nonzero(self.numbers == number)
-        return tuple(slice(int(at.min()), int(at.max()) + 1) for at in inside)
 
 
 def connected_regions(labels: NDArray[Any]) -> Regions:
@@ -127,10 +50,9 @@ def connected_regions(labels: NDArray[Any]) -> Regions:
     Regions
     """
     numbers = measure.label(labels, connectivity=labels.ndim)
-    areas = np.bincount(numbers.ravel(), minlength=1)
-    of_region = np.zeros(len(areas), labels.dtype)
+    of_region = np.zeros(int(numbers.max(initial=0)) + 1, labels.dtype)
     of_region[numbers] = labels
-    return Regions(numbers, of_region[1:], areas[1:])
+    return Regions(numbers, of_region[1:])
 
 
 def label_counts(labels: NDArray[Any], count: int) -> NDArray[np.int64]:

@@ -166,7 +166,7 @@ class Found:
         if labels.size > COUNTED_UP_TO:
             return cls(len(set(np.unique(labels).tolist()) - {0}), None, short)
         regions = connected_regions(labels)
-        return cls(len(regions.class_sizes()), len(regions.areas), short)
+        return cls(len(np.unique(regions.labels)), len(regions.labels), short)
 
 
 @dataclass(frozen=True, eq=False)

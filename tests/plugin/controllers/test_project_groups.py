@@ -15,6 +15,7 @@ from napari_cliper.annotation.project.project import Project
 from napari_cliper.annotation.project.sessions import found_sessions
 from napari_cliper.cli import app
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.io.files import FileError
 from napari_cliper.io.readers.coco import open_coco
 from napari_cliper.plugin.layers.image_group import ImageGroup
 from napari_cliper.segmentation import Composite
@@ -125,9 +126,10 @@ def test_all_channels_of_a_file_become_an_image_of_the_project(dock, qtbot, tmp_
     assert project.prediction("stack, all channels", key) is None  # shown otherwise
     assert project.prediction("stack", key) is not None
     (moved / "stack.tif").unlink()
-    assert {image.name for image in Project.open(moved / "project").missing} == {
-        "stack", "stack, all channels"
-    }  # fmt: skip
+    left = Project.open(moved / "project")
+    for name in ("stack", "stack, all channels"):
+        with pytest.raises(FileError, match="Put it back"):
+            left.read_image(name)
 
 
 def rows(dock):

@@ -97,7 +97,7 @@ def test_early_layers_walk_like_the_library(visual):
     """The last embedding under the plain attention is the library's last attention layer."""
     encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
     weights, output = library_attention(visual, pixels)[-1]
-    layers = encoder.early_layers(pixels, attention="vanilla", only_layer=-1)
+    (layers,) = encoder.early_layers(pixels, attention="vanilla", only_layer=-1)
     expected = visual.ln_post(output) @ visual.proj
     torch.testing.assert_close(layers.features, expected, **EXACT)
     torch.testing.assert_close(layers.attention, weights.mean(dim=0)[1:, 1:], **EXACT)
@@ -113,7 +113,7 @@ def test_fused_attention_from_the_weights_of_the_library(visual):
     both = (summed + summed.transpose(1, 2)) / 2
     kept = torch.relu(both - both.mean(dim=1, keepdim=True))
     fused = kept / kept.sum(dim=2, keepdim=True)
-    layers = encoder.early_layers(pixels)
+    (layers,) = encoder.early_layers(pixels)
     assert layers.features.shape == (3, 17, 32)
     assert layers.attention.shape == (16, 16)
     torch.testing.assert_close(layers.attention, fused.mean(dim=0)[1:, 1:].float(), **EXACT)
@@ -125,25 +125,25 @@ def test_fused_attention_from_the_weights_of_the_library(visual):
 
 def test_identity_leaves_each_patch_alone(visual):
     encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
-    layers = encoder.early_layers(pixels, attention="identity")
+    (layers,) = encoder.early_layers(pixels, attention="identity")
     assert torch.equal(layers.attention, torch.eye(16))
 
 
 @pytest.mark.parametrize("only", [0, 1, -1])
 def test_one_layer_is_that_of_all_layers(visual, only):
     encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
-    every = encoder.early_layers(pixels, attention="v-v")
-    one = encoder.early_layers(pixels, attention="v-v", only_layer=only)
+    (every,) = encoder.early_layers(pixels, attention="v-v")
+    (one,) = encoder.early_layers(pixels, attention="v-v", only_layer=only)
     torch.testing.assert_close(one.features, every.features[[only]], **EXACT)
 
 
 @pytest.mark.parametrize("attention", ["fused", "identity", "vanilla", "q-q+k-k"])
 def test_several_images_in_one_pass_are_each_as_alone(visual, attention):
     encoder, pixels = ClipImageEncoder(visual), pixels_of(visual, 3)
-    several = encoder.early_layers_of_each(pixels, attention=attention)
+    several = encoder.early_layers(pixels, attention=attention)
     assert len(several) == 3
     for found, one in zip(several, pixels, strict=True):
-        alone = encoder.early_layers(one[None], attention=attention)
+        (alone,) = encoder.early_layers(one[None], attention=attention)
         torch.testing.assert_close(found.features, alone.features, **EXACT)
         torch.testing.assert_close(found.attention, alone.attention, **EXACT)
 
@@ -183,7 +183,7 @@ def test_another_size_is_the_library_with_other_positions(visual, shape, interpo
         expected = there(pixels)[1] @ there.proj
     walked = encoder.last_block(pixels, "vanilla", residual=True, interpolation=interpolation)
     torch.testing.assert_close(walked, expected, **EXACT)
-    layers = encoder.early_layers(pixels[:1], interpolation=interpolation)
+    (layers,) = encoder.early_layers(pixels[:1], interpolation=interpolation)
     assert layers.features.shape == (3, 1 + grid[0] * grid[1], 32)
     assert layers.attention.shape == (grid[0] * grid[1],) * 2
 
@@ -261,7 +261,7 @@ def test_progress_counts_blocks_and_layers(visual):
 def test_bfloat16_is_close_to_float32(method):
     def features(encoder):
         if method == "early_layers":
-            return encoder.early_layers(pixels).features
+            return encoder.early_layers(pixels)[0].features
         if method == "last_block":
             return encoder.last_block(pixels, "q-q+k-k", residual=True)
         return encoder.proxied(pixels, external, beta=1.2, gamma=3.0)

@@ -15,8 +15,8 @@ from ...io.filenames import Names
 from ...segmentation import Channel, InvalidInputError
 from .annotation_record import remove
 from .channel_group import GroupChannel, StoredChannel
-from .image_files import is_there, settled, write_copy
-from .image_list import COPIES, Entry, found_again, free_files, path_fields
+from .image_files import settled, write_copy
+from .image_list import COPIES, Entry, free_files, path_fields
 from .project_images import ProjectImage, ProjectImages
 
 
@@ -100,8 +100,7 @@ class ProjectImageEdits(ProjectImages):
             One letter per axis except the colour axis (see `labels.axes`); by default, leading
             axes are unknown.
         keep_pixels : bool
-            If False, no copy is written, for very large images. The image is then `missing`, but
-            its annotation is saved.
+            If False, only the annotation is saved, for very large images: the image has no file.
 
         Raises
         ------
@@ -235,33 +234,6 @@ class ProjectImageEdits(ProjectImages):
         own = (f"{COPIES}/{entry.file}.tif", f"{COPIES}/{entry.file} ")
         copies = [one.path for one in entry.files if one.is_copy and one.path.startswith(own)]
         remove(self.folder, tuple(path for path in copies if path not in used))
-
-    def find_images(self, folder: str | Path) -> tuple[ProjectImage, ...]:
-        """Find missing image files in a folder and its subfolders.
-
-        A file matches an image if it has the same name and size in bytes, and is the only such
-        file.
-
-        Returns
-        -------
-        tuple of ProjectImage
-            The images that are still missing.
-
-        Raises
-        ------
-        FileError
-            If the folder does not exist, or the list cannot be written.
-        """
-        lost = {
-            one.path: one.size
-            for entry in self._list.entries
-            for one in entry.files
-            if not one.is_copy and not is_there(one.place(self.folder))
-        }
-        places = found_again(Path(folder), lost)
-        if places:
-            self._change_list(lambda found: found.moved(self.folder, places))
-        return self.missing
 
     def name_axes(self, asked: str, answer: str) -> None:
         """Name the axes of all images whose files do not name them.

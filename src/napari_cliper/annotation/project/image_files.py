@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
-from collections.abc import Callable
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +111,6 @@ def relative(path: Path, folder: Path) -> str:
     with suppress(ValueError):  # on another drive
         return Path(os.path.relpath(path, folder)).as_posix()
     return path.as_posix()
-
-
-def found_below(folder: Path, fits: Callable[[Path], bool]) -> list[Path]:
-    """List the files and folders below a folder for which `fits` is True, sorted by path.
-
-    Raises
-    ------
-    FileError
-        For a folder that does not exist.
-    """
-    if not folder.is_dir():
-        raise FileError(f"There is no folder {folder}. Check the name.")
-    below = (Path(parent) / name for parent, *names in os.walk(folder) for name in chain(*names))
-    return sorted(path for path in below if fits(path))
 
 
 def check_folder(folder: Path) -> None:

@@ -8,7 +8,6 @@ its annotation record, so that saving one image changes only its own files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from ...labels.axes import axes_from_names
 from ...segmentation import InvalidInputError
 from .annotation_store import ChangedOnDiskError
 from .channel_group import Placed, StoredChannel, channels_from_record
-from .image_files import ImageNames, as_file, found_below, is_there, relative, settled
+from .image_files import ImageNames, as_file, is_there, relative, settled
 
 FILE = "project.cliper.json"
 FORMAT = "napari-cliper project"
@@ -190,18 +189,6 @@ class ImageList:
             replace(one, channels=channels) if one.name == name else one
             for one in self.entries))  # fmt: skip
 
-    def moved(self, folder: Path, places: Mapping[str, Path]) -> ImageList:
-        """Return the list with new paths for moved files, given by their earlier relative path."""
-
-        def found(one: Any) -> Any:
-            channels = tuple(found(channel) for channel in getattr(one, "channels", ()))
-            one = replace(one, channels=channels) if channels else one
-            if one.path not in places or one.is_copy:
-                return one
-            return replace(one, **path_fields(places[one.path], folder))
-
-        return replace(self, entries=tuple(map(found, self.entries)))
-
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-safe dict."""
         return {
@@ -241,41 +228,6 @@ def free_files(folder: Path, found: ImageList) -> ImageNames:
     """Return a generator of base names that would not replace existing files."""
     there = [path.stem for part in (ANNOTATIONS, COPIES) for path in (folder / part).glob("*.*")]
     return ImageNames([*(entry.file for entry in found.entries), *there])
-
-
-def found_again(folder: Path, lost: Mapping[str, int]) -> dict[str, Path]:
-    """Find image files in a folder and its subfolders, by file name and size.
-
-    Parameters
-    ----------
-    folder : Path
-    lost : mapping of str to int
-        The size in bytes by earlier relative path.
-
-    Returns
-    -------
-    dict of str to Path
-        Paths by earlier path. Ambiguous files are left out: those that match several files, and
-        those that match the same file.
-
-    Raises
-    ------
-    FileError
-        For a folder that does not exist.
-    """
-    looked_for: dict[tuple[str, int], list[str]] = {}
-    for path, size in lost.items():
-        looked_for.setdefault((Path(path).name, size), []).append(path)
-    places: dict[tuple[str, int], list[Path]] = {}
-    names = {name for name, _ in looked_for}
-    for found in found_below(folder, lambda path: path.name in names and is_there(path)):
-        with suppress(OSError):
-            places.setdefault((found.name, stored_bytes(found)), []).append(found)
-    return {
-        paths[0]: settled(places[key][0])
-        for key, paths in looked_for.items()
-        if len(paths) == 1 and len(places.get(key, ())) == 1
-    }
 
 
 def list_from_record(record: dict[str, Any]) -> ImageList:

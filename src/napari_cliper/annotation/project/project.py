@@ -111,7 +111,7 @@ class Project(ProjectImageEdits):
     def open(cls, path: str | Path) -> Project:
         """Open a project; complete a change of a class that was interrupted.
 
-        Missing image files are not an error (see `missing`).
+        Image files that are missing are an error only when they are read.
 
         Parameters
         ----------

@@ -90,11 +90,6 @@ class ProjectImages:
             names = {entry.name for entry in self._list.entries}
             return self.image(self._current) if self._current in names else None
 
-    @property
-    def missing(self) -> tuple[ProjectImage, ...]:
-        """The images whose files are missing."""
-        return tuple(image for image in self.images if not all(map(is_there, image.files)))
-
     def image(self, name: str) -> ProjectImage:
         """Return the image with a name.
 

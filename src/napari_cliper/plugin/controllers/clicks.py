@@ -130,10 +130,6 @@ class ClickController(Controller):
             one.change_class(change)
         self.recolour()
 
-    def forget_strokes(self, annotation: AnnotationLayer) -> None:
-        """Drop the strokes of an annotation from undo: its layer has lost its history."""
-        self._history(annotation.image).forget(annotation.layer)
-
     def undo(self) -> None:
         """Undo the newest stroke or click of the image whose layer is active."""
         self._step(HintHistory.undo)

@@ -139,7 +139,7 @@ def _encoded(
     encoder: ClipImageEncoder, planes: Tensor, windows: Sequence[Window], monitor: Monitor
 ) -> list[PatchFeatures]:
     """The features of (B, 3, H, W) planes, which lie at these windows of their images."""
-    found = encoder.early_layers_of_each(planes, monitor=monitor)
+    found = encoder.early_layers(planes, monitor=monitor)
     return [
         PatchFeatures(
             features=layers.features[:, 1:].cpu(),

@@ -139,44 +139,19 @@ class ClipImageEncoder:
         only_layer: int | None = None,
         interpolation: Interpolation = "bilinear",
         monitor: Monitor | None = None,
-    ) -> LayerFeatures:
+    ) -> list[LayerFeatures]:
         """Return the patch features of every layer, each passed through the last block.
 
         Source: CLIPer (arXiv 2411.13836, sec. 3.2).
 
         Parameters
         ----------
-        pixels : (1, 3, H, W) float tensor
+        pixels : (B, 3, H, W) float tensor
         attention : str
             ``"fused"`` is CLIPer's: the sum of the attentions of the early blocks, normalised
             once more for each layer. Otherwise a key of `LAST_BLOCK`.
         only_layer : int, optional
             Use this layer only; negative numbers count from the end.
-        """
-        (one,) = self.early_layers_of_each(
-            pixels,
-            attention=attention,
-            only_layer=only_layer,
-            interpolation=interpolation,
-            monitor=monitor,
-        )
-        return one
-
-    def early_layers_of_each(
-        self,
-        pixels: Tensor,
-        *,
-        attention: LastBlockAttention | Literal["fused"] = "fused",
-        only_layer: int | None = None,
-        interpolation: Interpolation = "bilinear",
-        monitor: Monitor | None = None,
-    ) -> list[LayerFeatures]:
-        """Run `early_layers` for a batch of images in one pass.
-
-        Parameters
-        ----------
-        pixels : (B, 3, H, W) float tensor
-            For the other parameters see `early_layers`.
 
         Returns
         -------

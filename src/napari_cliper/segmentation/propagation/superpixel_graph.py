@@ -38,7 +38,7 @@ from .affinity import ImageAffinity
 FEATURE_PIXELS, SMALL_PIXELS, LARGE_PIXELS = 1 << 22, 1 << 20, 1 << 18
 """Pixel features and both kinds of superpixels are computed on copies with at most this many pixels
 each."""
-COMPACTNESS, ROUNDS = 10, 5
+COMPACTNESS = 10
 
 PIXELS_EACH, FEWEST, MOST = 30, 800, 6000
 """Pixels of a small superpixel, unless there are fewer or more of them than this."""
