@@ -356,17 +356,6 @@ class Edits(UndoSteps[_Change]):
         return 0
 
 
-def smallest_part(mask: NDArray[np.bool_]) -> Box | None:
-    """Return the smallest part of an array with all pixels of a mask; None if it has none."""
-    parts, axes = [], range(mask.ndim)
-    for axis in axes:
-        found = np.flatnonzero(mask.any(tuple(other for other in axes if other != axis)))
-        if not found.size:
-            return None
-        parts.append(slice(int(found[0]), int(found[-1]) + 1))
-    return tuple(parts)
-
-
 def union(boxes: Sequence[Box]) -> Box:
     """Return the smallest box that contains all boxes."""
     return tuple(

@@ -55,6 +55,18 @@ def connected_regions(labels: NDArray[Any]) -> Regions:
     return Regions(numbers, of_region[1:])
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """Return the bounding box of the True pixels, a slice for each axis; None if there are none."""
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        found = np.flatnonzero(mask.any(others))
+        if not found.size:
+            return None
+        box.append(slice(int(found[0]), int(found[-1]) + 1))
+    return tuple(box)
+
+
 def label_counts(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
     """Return the number of pixels of the labels 0 to ``count - 1``.
 

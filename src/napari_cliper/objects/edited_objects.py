@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..labels.numbers import mapped
+from ..labels.regions import bounding_box
 from .numbering import keep_edits, remember
 from .object_set import Numbers, Objects, no_objects
 
@@ -162,7 +163,7 @@ class EditedObjects:
         for old, other in pairs:
             if old is not other:
                 changed |= old != other
-        return self._step(_box_of(changed))
+        return self._step(bounding_box(changed) or (slice(0, 0),) * changed.ndim)
 
     def _step(self, box: tuple[slice, ...]) -> EditStep:
         """What brings these objects back where only a part of the plane changes."""
@@ -250,13 +251,3 @@ class EditStep:
 
 Step = EditStep | Renumbering
 """What takes back a change of the objects of a plane."""
-
-
-def _box_of(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The bounding box of a mask; empty slices without a pixel."""
-    sides = []
-    for axis in range(mask.ndim):
-        others = tuple(one for one in range(mask.ndim) if one != axis)
-        there = np.flatnonzero(mask.any(axis=others))
-        sides.append(slice(int(there[0]), int(there[-1]) + 1) if len(there) else slice(0, 0))
-    return tuple(sides)

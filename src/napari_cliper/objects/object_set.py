@@ -172,8 +172,8 @@ class Objects:
             For a number that no object has.
         """
         self.class_of(number)
-        inside = np.nonzero(self.numbers == number)
-        return tuple(slice(int(at.min()), int(at.max()) + 1) for at in inside)
+        (box,) = find_objects((self.numbers == number).view(np.uint8))
+        return box
 
     def without(self, left_out: NDArray[np.bool_]) -> Objects:
         """Return the objects except those marked in `left_out`, (N,) bool."""

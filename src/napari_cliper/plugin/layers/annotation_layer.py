@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
 from ...annotation.class_change import ClassChange, Relabelled, change_state, relabelled_by
-from ...annotation.edit_history import Box, Edits, smallest_part, union
+from ...annotation.edit_history import Box, Edits, union
 from ...annotation.edit_mask import ACCEPTED, OPEN, PAINTED, AnnotationState
 from ...annotation.label_store import LabelStore
 from ...annotation.memory_store import MemoryStore
@@ -25,6 +25,7 @@ from ...annotation.stored_state import StoredState, memory_store_of
 from ...annotation.user_hints import CLICKS, Clicks, clicks_in
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
+from ...labels.regions import bounding_box
 from ...segmentation import Monitor
 from .. import ui_text
 from ..qt.listeners import Listeners
@@ -349,7 +350,7 @@ class AnnotationLayer(QObject):
     def _write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
         differs = labels != self.edits.labels[place]
         touched = differs | (edit_mask != self.edits.edit_mask[place])
-        part = smallest_part(touched)
+        part = bounding_box(touched)
         if part is None:
             return 0
         place = part_of(place, part)
@@ -358,7 +359,7 @@ class AnnotationLayer(QObject):
         self.edits.take(place, labels[touched], edit_mask[touched], touched)
         outer, self._writing = self._writing, True
         try:
-            if part := smallest_part(differs):
+            if part := bounding_box(differs):
                 inner = part_of(place, part)
                 write_step(self.layer, inner, labels[part], differs[part], refresh=not outer)
         finally:

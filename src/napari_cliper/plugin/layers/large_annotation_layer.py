@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from ...annotation.chunks import CHUNK, Index, Region
-from ...annotation.edit_history import Box, smallest_part
+from ...annotation.edit_history import Box
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.label_store import LabelStore
 from ...annotation.merge import Rule
@@ -24,6 +24,7 @@ from ...annotation.stored_edits import StoredEdits, region_of
 from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
+from ...labels.regions import bounding_box
 from .annotation_layer import AnnotationLayer
 from .image_layers import ImageChoice, image_shape, is_on_disk, transforms
 from .labels_history import Place, part_of_step
@@ -256,7 +257,7 @@ class LargeAnnotationLayer(AnnotationLayer):
         old, old_edit_mask = self.store.read(region)
         differs = labels != old
         touched = differs | (edit_mask != old_edit_mask)
-        part = smallest_part(touched)
+        part = bounding_box(touched)
         if part is None:
             return 0
         smallest = tuple(
