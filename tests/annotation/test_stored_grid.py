@@ -21,7 +21,7 @@ def test_each_cell_has_what_is_painted_in_it_or_else_what_one_of_its_pixels_has(
     store = LabelStore((50, 70))
     store.write((slice(0, 50), slice(0, 70)), labels, edit_mask)
     region = slice(5, 50), slice(3, 66)
-    found, mask = on_grid(store, region, (10, 21))
+    found, mask, _ = on_grid(store, region, (10, 21))
     assert painted[region].sum() > 20
     for row in range(10):
         for column in range(21):

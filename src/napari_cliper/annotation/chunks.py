@@ -36,17 +36,25 @@ Index = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ChunkCounts:
-    """Number of pixels of each label but 0, and of decided pixels, in a chunk or in all."""
+    """Pixels of each label but 0, and of each edit mask but `OPEN`, in a chunk or in all."""
 
     labels: Mapping[int, int]
-    decided: int
+    edit_mask: Mapping[int, int]
+
+    @property
+    def decided(self) -> int:
+        """Number of pixels that are not open."""
+        return sum(self.edit_mask.values())
 
 
 def counts_in(labels: NDArray[np.uint16], edit_mask: NDArray[np.unsignedinteger]) -> ChunkCounts:
-    """Count the pixels of each label but 0, and the decided ones."""
-    numbers = np.bincount(labels.ravel(), minlength=1)
-    found = {one: int(numbers[one]) for one in np.flatnonzero(numbers).tolist() if one}
-    return ChunkCounts(found, int(np.count_nonzero(edit_mask != OPEN)))
+    """Count the pixels of each label but 0, and of each edit mask but `OPEN`."""
+    return ChunkCounts(_numbers(labels, 0), _numbers(edit_mask, OPEN))
+
+
+def _numbers(values: NDArray[np.unsignedinteger], left_out: int) -> dict[int, int]:
+    numbers = np.bincount(values.ravel(), minlength=1)
+    return {one: int(numbers[one]) for one in np.flatnonzero(numbers).tolist() if one != left_out}
 
 
 class Chunk:

@@ -9,6 +9,7 @@ are in memory. All labels of a stack are in memory, in a `memory_store.MemorySto
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,10 +92,7 @@ class LabelStore:
             return not unchanged and all(chunk is None for chunk in self._changed.values())
 
     def fork(self) -> LabelStore:
-        """Return a store with the same content, whose changes do not change this one.
-
-        It has no `overview`.
-        """
+        """Return a store with the same content and a life of its own, but without `overview`."""
         with self._lock:
             other = LabelStore(self.shape)
             other._path, other._array = self._path, self._array
@@ -280,18 +278,20 @@ class LabelStore:
         return [ChunkChange(index, chunk, new_chunk, region_of_chunk(index, self.shape))]
 
     def counts(self) -> ChunkCounts:
-        """Count the pixels of each label but 0, and the decided ones; only changed chunks are read.
+        """Count the pixels of each label and edit mask; only changed chunks are read.
 
         The first call reads all chunks, and completes `overview`.
         """
-        labels: dict[int, int] = {}
-        decided = 0
+        labels, edit_mask = Counter[int](), Counter[int]()
         for index in self._indices():
             one = self._counts_of(index)
-            decided += one.decided
-            for label, count in one.labels.items():
-                labels[label] = labels.get(label, 0) + count
-        return ChunkCounts(dict(sorted(labels.items())), decided)
+            labels.update(one.labels)
+            edit_mask.update(one.edit_mask)
+        return ChunkCounts(dict(sorted(labels.items())), dict(sorted(edit_mask.items())))
+
+    def chunks_with(self, edit_mask: int) -> set[Index]:
+        """Return the chunks in which pixels have a value of the edit mask other than `OPEN`."""
+        return {one for one in self._indices() if edit_mask in self._counts_of(one).edit_mask}
 
     def blocks(self) -> Iterator[Part]:
         """Yield the regions of the chunks that are not empty, row by row."""
@@ -310,7 +310,7 @@ class LabelStore:
         if found is not None:
             return found
         if chunk is None:
-            return ChunkCounts({}, 0)
+            return ChunkCounts({}, {})
         counted = chunk.counts
         with self._lock:
             if self._chunk(index) is chunk:

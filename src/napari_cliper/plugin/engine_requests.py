@@ -204,9 +204,6 @@ class Outcome:
         Whether the image was encoded, instead of taken from the cache.
     embedding : ImageEmbedding
         The embedding that was scored.
-    hinted : ImageEmbedding
-        The embedding along which hints propagate: the same, or that of the image at one pixel for
-        each patch, if labels are computed chunk by chunk.
     found : Found
     labels : mapping of str to (Y, X) array or LabelsByChunk
         By stage, for these thresholds.
@@ -223,7 +220,6 @@ class Outcome:
     thresholds: Thresholds
     encoded: bool
     embedding: ImageEmbedding
-    hinted: ImageEmbedding
     found: Found
     labels: Mapping[Stage, LabelArray | LabelsByChunk]
     outlines: Mapping[Stage, LabelArray]
@@ -240,12 +236,24 @@ class Outcome:
         """Whether labels are computed chunk by chunk."""
         return any(isinstance(one, LabelsByChunk) for one in self.labels.values())
 
+    @property
+    def hinted_shape(self) -> tuple[int, int] | None:
+        """(Y, X) of the copy of a large image on which hints propagate; None: on the image."""
+        return next(iter(self.live.values())).scores.shape if self.by_chunk else None
+
     def labels_for(
-        self, thresholds: Thresholds, hints: UserHints | None
+        self,
+        thresholds: Thresholds,
+        hints: UserHints | None,
+        before: Mapping[Stage, LabelArray | LabelsByChunk],
     ) -> Mapping[Stage, LabelArray | LabelsByChunk]:
-        """Return the labels of each stage for other thresholds and hints; call it in a thread."""
+        """Return the labels of each stage for other thresholds and hints; call it in a thread.
+
+        What is known from labels `before` is used again.
+        """
         if self.by_chunk:
-            return labels_by_chunk(self.scores, self.live, thresholds, self.embedding, hints)
+            known = {stage: one for stage, one in before.items() if isinstance(one, LabelsByChunk)}
+            return labels_by_chunk(self.scores, self.live, thresholds, hints, known)
         return corrected(self.live, hints, thresholds)
 
     def renamed(self, classes: tuple[ClassPrompt, ...]) -> Outcome:
@@ -258,13 +266,11 @@ def outcome_of(
     request: Request, scores: ScoreMaps, embedding: ImageEmbedding, **more: Any
 ) -> Outcome:
     """Return the labels of a request for its thresholds, and what they contain."""
-    from ..segmentation import RGBImage  # noqa: PLC0415 - torch
-
     thresholds = request.thresholds or scores.settings.thresholds
     by_chunk = request.by_chunk and embedding.tiles is not None and in_chunks(scores)
     live = _live(scores, by_chunk=by_chunk)
     labels: Mapping[Stage, LabelArray | LabelsByChunk] = (
-        labels_by_chunk(scores, live, thresholds, embedding)
+        labels_by_chunk(scores, live, thresholds)
         if by_chunk
         else {stage: one.labels(thresholds) for stage, one in live.items()}
     )
@@ -276,7 +282,6 @@ def outcome_of(
         live=live,
         thresholds=thresholds,
         embedding=embedding,
-        hinted=replace(embedding, image=RGBImage(embedding.resized)) if by_chunk else embedding,
         found=Found.of(labels[last], live[last].shortfalls(thresholds)),
         labels=labels,
         outlines=outlines,

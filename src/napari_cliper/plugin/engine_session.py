@@ -167,19 +167,23 @@ class Session:
         embedding: ImageEmbedding,
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
+        *,
+        shape: tuple[int, int] | None = None,
     ) -> ImageAffinity:
         """The affinity of an image, along which hints propagate; cached with its embedding.
 
-        Takes up to a second; called in a thread.
+        Takes up to a second; called in a thread. With a `shape`, it is that of a reduced copy of a
+        large image, all of which is read.
         """
         from ..segmentation import image_affinity  # noqa: PLC0415 - torch
 
         with self._computing_affinity:
             with self._lock:
                 found = self._affinities.get(embedding)
-            if found is None:
+            if found is None or found.regions.shape != (shape or found.regions.shape):
                 patches = self._features_of_corrections(embedding, report, should_stop)
-                found = image_affinity(embedding, Monitor(report, should_stop), patches=patches)
+                monitor = Monitor(report, should_stop)
+                found = image_affinity(embedding, monitor, patches=patches, shape=shape)
                 with self._lock:
                     self._affinities[embedding] = found
                     self._make_room()

@@ -24,6 +24,7 @@ def slide(dock, monkeypatch):
     monkeypatch.setattr(image_layers, "LARGEST_IN_MEMORY", 512)
     monkeypatch.setattr(large_annotation_layer, "WINDOW", 512)
     monkeypatch.setattr(labels_by_chunk, "CHUNK", 128)
+    monkeypatch.setattr(labels_by_chunk, "REDUCED_PIXELS", 160 * 160)
     scene = make_scene((SIDE, SIDE), 1_000_003, unit=256).image
     dock.viewer.layers.clear()
     dock.viewer.add_image(da.from_array(scene, chunks=(160, 160, 3)), name="slide", rgb=True)

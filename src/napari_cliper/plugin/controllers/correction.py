@@ -17,6 +17,7 @@ from napari.layers import Image, Points
 from ...annotation.user_hints import Click, Hints, clicks_on
 from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
+from ..engine_requests import Outcome
 from ..job_slot import JobSlot
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
@@ -36,6 +37,7 @@ from .kept_results import Shown
 from .label_update import (
     Draw,
     Drawn,
+    GetAffinity,
     ReadHints,
     UncertainPlaces,
     drawn_on_grid,
@@ -164,9 +166,13 @@ class CorrectionController(Controller):
         self._preparing.drop()
         shown = self._shown()
         if shown is not None and self._panel.value().spread:
-            work = partial(self._session.affinity, shown.outcome.hinted)
+            work = self._affinity_of(shown.outcome)
             self._preparing.start(work, _nothing)
         self._show_hints()
+
+    def _affinity_of(self, outcome: Outcome) -> GetAffinity:
+        session = self._session
+        return partial(session.affinity, outcome.embedding, shape=outcome.hinted_shape)
 
     def _on_no_affinity(self, message: str) -> None:
         self.message.emit(ui_text.cannot_propagate(message), True)
@@ -195,10 +201,11 @@ class CorrectionController(Controller):
         if not self._panel.value().spread:
             return None
         names = [one.name for one in shown.outcome.scores.classes]
-        affinity = partial(self._session.affinity, shown.outcome.hinted)
+        affinity = self._affinity_of(shown.outcome)
         propagated = shown.outcome.propagated
         seeds = None if propagated is None else propagated.seeds
-        return partial(read_hints, self._draw(shown), names, affinity, seeds=seeds)
+        draw = self._draw(shown, painted_only=True)
+        return partial(read_hints, draw, names, affinity, seeds=seeds)
 
     def _on_hints_read(self, hints: Hints | None) -> None:
         self._hints = hints
@@ -224,20 +231,24 @@ class CorrectionController(Controller):
         (read,) = self.readers_on([choice])
         return read()
 
-    def _draw(self, shown: Shown) -> Draw:
+    def _draw(self, shown: Shown, *, painted_only: bool = False) -> Draw:
         """Return what reads the strokes and clicks on a result, as its hints need them."""
-        outcome = shown.outcome
-        grid = outcome.hinted.image.shape if outcome.by_chunk else None
-        (read,) = self.readers_on([shown.choice], grid)
+        grid = shown.outcome.hinted_shape
+        (read,) = self.readers_on([shown.choice], grid, painted_only=painted_only)
         return read
 
     def readers_on(
-        self, choices: Sequence[ImageChoice], grid: tuple[int, int] | None = None
+        self,
+        choices: Sequence[ImageChoice],
+        grid: tuple[int, int] | None = None,
+        *,
+        painted_only: bool = False,
     ) -> list[Draw]:
         """Return a function for each choice of an image that reads what is drawn on it.
 
         Threads may call it: the strokes are those of the call, the clicks those of now. With
-        `grid`, what is drawn is reduced to these rows and columns.
+        `grid`, what is drawn is reduced to these rows and columns; with `painted_only`, what was
+        accepted is then left out.
         """
         layer = choices[0].layer if choices else None
         annotation = self._annotation_controller.of(layer)
@@ -251,7 +262,7 @@ class CorrectionController(Controller):
         for one in choices:
             corner = [part.start for part in one.region] if one.region else (0, 0)
             here = clicks_on(points, one.plane, corner, labels_shape(one)[-2:])
-            found.append(partial(_drawn, annotation, one, here, grid))
+            found.append(partial(_drawn, annotation, one, here, grid, painted_only=painted_only))
         return found
 
     # ------------------------------------------------------------------ where to look next
@@ -368,10 +379,12 @@ def _drawn(
     choice: ImageChoice,
     clicks: list[Click],
     grid: tuple[int, int] | None,
+    *,
+    painted_only: bool,
 ) -> Drawn:
     """What is drawn on a choice now; threads may call it."""
     classes = {} if annotation is None else dict(annotation.classes)
     if grid is not None:
         store = annotation.store if isinstance(annotation, LargeAnnotationLayer) else None
-        return drawn_on_grid(store, choice, classes, clicks, grid)
+        return drawn_on_grid(store, choice, classes, clicks, grid, painted_only=painted_only)
     return Drawn(*annotated_on(annotation, choice), classes, clicks)

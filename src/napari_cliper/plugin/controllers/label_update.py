@@ -6,7 +6,7 @@ Each function works on a snapshot that was taken in the window's thread, and cha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...annotation.label_store import LabelStore
-from ...annotation.stored_grid import on_grid
+from ...annotation.stored_grid import StoredHints, on_grid
 from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
@@ -46,12 +46,15 @@ class Drawn:
         Classes of the annotation by label.
     clicks : list of (str, int, int)
         See `annotation.user_hints.clicks_on`.
+    pixels : StoredHints, optional
+        Of a large image: what is drawn in its pixels, not on a reduced copy. Without class names.
     """
 
     labels: NDArray[np.uint16]
     edit_mask: NDArray[np.uint8]
     classes: Mapping[int, ClassRow]
     clicks: list[Click]
+    pixels: StoredHints | None = None
 
 
 Draw = Callable[[], Drawn]
@@ -91,6 +94,8 @@ def drawn_on_grid(
     classes: Mapping[int, ClassRow],
     clicks: Sequence[Click],
     grid: tuple[int, int],
+    *,
+    painted_only: bool,
 ) -> Drawn:
     """Return what is drawn on a large image, reduced to a grid; call it in a thread.
 
@@ -105,16 +110,20 @@ def drawn_on_grid(
         In pixels of the choice.
     grid : (int, int)
         Rows and columns of cells.
+    painted_only : bool
+        Whether what is not painted is left out.
     """
     height, width = choice.shape
-    labels, edit_mask = np.zeros(grid, np.uint16), np.zeros(grid, np.uint8)
+    region = choice.region or (slice(0, height), slice(0, width))
+    labels, edit_mask, painted = np.zeros(grid, np.uint16), np.zeros(grid, np.uint8), b""
     if store is not None:
-        region = choice.region or (slice(0, height), slice(0, width))
-        labels, edit_mask = on_grid(store, region, grid)
+        store = store.fork()
+        labels, edit_mask, painted = on_grid(store, region, grid, painted_only=painted_only)
     reduced = [
         (name, row * grid[0] // height, column * grid[1] // width) for name, row, column in clicks
     ]
-    return Drawn(labels, edit_mask, classes, reduced)
+    pixels = StoredHints(store, region, classes, tuple(clicks), (), painted)
+    return Drawn(labels, edit_mask, classes, reduced, pixels)
 
 
 def read_hints(
@@ -149,7 +158,8 @@ def read_hints(
     found = affinity(report, should_stop)
     if seeds is not None:
         labels = with_user_hints(seeds, labels, found)
-    return hints, UserHints(found, labels)
+    pixels = None if drawn.pixels is None else replace(drawn.pixels, names=tuple(names))
+    return hints, UserHints(found, labels, pixels)
 
 
 def update_labels(
@@ -171,13 +181,13 @@ def update_labels(
     """
     shown_thresholds, shown_hints = kept.followed
     hints, user_hints = (None, None) if read is None else read(report, should_stop)
-    if user_hints and shown_hints and np.array_equal(user_hints.labels, shown_hints.labels):
+    if user_hints and shown_hints and user_hints.same(shown_hints):
         user_hints = shown_hints  # the engine remembers these
     update = partial(LabelUpdate, kept, thresholds, hints, user_hints)
     if thresholds == shown_thresholds and user_hints is shown_hints:
         return update({}, {})
     outcome = kept.shown.outcome
-    labels = outcome.labels_for(thresholds, user_hints)
+    labels = outcome.labels_for(thresholds, user_hints, kept.labels)
     warm_up(outcome.live, labels, thresholds)
     return update(labels, outlines_of_large(labels))
 

@@ -11,7 +11,7 @@ Notation: K labels that compete, (Y, X) the image.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 import numpy as np
@@ -19,8 +19,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..features.interpolation import bilinear_region
+from ..features.pixel_features import PixelFeatures
 from ..propagation.affinity import OPEN
+from ..propagation.classifier import LinearClassifier
 from ..propagation.label_propagation import LEAST_PIXEL, PIXEL, Propagated
+from ..tiles import Window
 from .edge_smoothing import BLOCK, reach, smoothed_best, window_radius
 from .label_rule import BestClass, LabelArray, LabelRule, label_dtype
 from .uncertainty import ScorePlanes
@@ -52,17 +56,15 @@ class TextScores:
     rule : LabelRule
     labels : (Y, X) array of int
         Labels by text.
+    found : bool
+        Whether the text scores find any class in the image.
     """
 
     planes: ScorePlanes
     best: BestClass
     rule: LabelRule
     labels: LabelArray
-
-    @property
-    def found(self) -> bool:
-        """Whether the text scores find any class."""
-        return bool(self.labels.any())
+    found: bool
 
     def relative(self, labels: list[int], start: int, stop: int) -> Tensor:
         """Return the logarithm of text scores relative to the best of each pixel.
@@ -91,8 +93,17 @@ class TextScores:
         return found.clamp_(LEAST_TEXT, 1).log_()
 
 
-def corrected_labels(propagated: Propagated, text: TextScores) -> LabelArray:
+def corrected_labels(
+    propagated: Propagated, text: TextScores, radius: int | None = None
+) -> LabelArray:
     """Return the best label of each pixel; pixels with hints keep them.
+
+    Parameters
+    ----------
+    propagated : Propagated
+    text : TextScores
+    radius : int, optional
+        See `edge_smoothing.window_radius`; must be given for a part of an image.
 
     Returns
     -------
@@ -101,7 +112,8 @@ def corrected_labels(propagated: Propagated, text: TextScores) -> LabelArray:
     found = np.empty(text.labels.shape, label_dtype(text.planes.total))
     labels = propagated.labels.astype(found.dtype)
     features = propagated.affinity.features
-    radius = window_radius(found.size, len(propagated.affinity.means))
+    if radius is None:
+        radius = window_radius(found.size, len(propagated.affinity.means))
     margin = reach(radius)
     for start, stop, scores in _bands(propagated, text, margin):
         first, end = max(start - margin, 0), min(stop + margin, len(found))
@@ -111,6 +123,49 @@ def corrected_labels(propagated: Propagated, text: TextScores) -> LabelArray:
     hints = propagated.hint_labels
     np.copyto(found, hints, casting="unsafe", where=hints != OPEN)
     return found
+
+
+def propagated_in(
+    propagated: Propagated, shape: tuple[int, int], window: Window, hint_labels: NDArray[np.int32]
+) -> Propagated:
+    """Return what hints say of the pixels of a part of an image, from a reduced copy of it.
+
+    Parameters
+    ----------
+    propagated : Propagated
+        Of the copy.
+    shape : (int, int)
+        (Y, X) of the image.
+    window : Window
+        In pixels of the image.
+    hint_labels : int32 array of the shape of the window
+        The hints at its pixels.
+    """
+    affinity, classifier = propagated.affinity, propagated.classifier
+    features = affinity.features
+    weighted = features.weighted(classifier.weights).levels
+    lightness = bilinear_region(features.levels[0][:1], shape, window)
+    linear = torch.stack([bilinear_region(one, shape, window) for one in weighted]).sum(dim=0)
+    count = len(classifier.weights)
+    unit = np.eye(count, count + 1, 1, np.float32)
+    rows, columns = (
+        np.arange(start, stop) * cells // length
+        for start, stop, cells, length in (
+            (window.top, window.bottom, affinity.regions.shape[0], shape[0]),
+            (window.left, window.right, affinity.regions.shape[1], shape[1]),
+        )
+    )
+    part = replace(
+        affinity,
+        regions=affinity.regions[rows][:, columns],
+        features=PixelFeatures((torch.cat([lightness, linear]),), window.shape),
+    )
+    return replace(
+        propagated,
+        affinity=part,
+        classifier=LinearClassifier(unit, classifier.offsets),
+        hint_labels=hint_labels,
+    )
 
 
 def corrected_uncertainty(

@@ -5,61 +5,61 @@ from __future__ import annotations
 import math
 import threading
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
-from skimage.color import rgb2lab
 
 from ..tiles import Window
 from .live_labels import LiveLabels, UserHints
 from .thresholds import Thresholds
 
 if TYPE_CHECKING:
-    from ..results import ImageEmbedding, ScoreMaps, Stage
+    from ..propagation.label_propagation import Propagated
+    from ..results import ScoreMaps, Stage
+    from .corrected_labels import TextScores
     from .label_rule import LabelArray
 
 CHUNK = 512
 """Rows and columns of a chunk."""
-UNLIKELY = -4.0
-"""Logarithm of how probable other labels are, before edges are smoothed."""
+
+REDUCED_PIXELS = 1 << 20
+"""Pixels of the copy of a large image on which hints are propagated, unless its maps have more."""
+
+PLANES_BYTES = 1 << 28
+"""Memory for scores of the parts that were labelled last."""
+
+_OPEN = -1
 
 
-class HintedCells:
-    """Cells of the grid whose labels follow hints, and the image along which edges are smoothed.
+class Packed(NamedTuple):
+    """Labels of a chunk, compressed, and how many pixels have each label, (T + 1,)."""
 
-    Parameters
-    ----------
-    moved : (h, w) bool array
-    embedding : ImageEmbedding
-    """
+    labels: bytes
+    counts: NDArray[np.int64]
 
-    def __init__(self, moved: NDArray[np.bool_], embedding: ImageEmbedding) -> None:
-        self.moved = moved
-        self._image = embedding.image
-        coarse = rgb2lab(embedding.resized)[..., 0]
-        self._mean, self._deviation = float(coarse.mean()), max(float(coarse.std()), 1.0)
-
-    def lightness(self, region: Window) -> NDArray[np.float32]:
-        """The lightness of a part of the image in standard deviations of that of the grid."""
-        from ..features.tiled_image import TiledImage  # noqa: PLC0415 - torch
-
-        image = self._image
-        pixels = (
-            image.region(region) if isinstance(image, TiledImage) else image.pixels[region.slices]
-        )
-        found: NDArray[np.float32] = rgb2lab(pixels)[..., 0].astype(np.float32)
-        return (found - np.float32(self._mean)) / np.float32(self._deviation)
+    @classmethod
+    def of(cls, labels: LabelArray, classes: int) -> Packed:
+        """Compress and count labels."""
+        counts = np.bincount(labels.ravel(), minlength=classes + 1)
+        return cls(zlib.compress(labels.tobytes(), 1), counts)
 
 
-class LabelsByChunk:
-    """Labels of one stage for some thresholds, indexed like a NumPy array.
+def reduced_shape(scores: ScoreMaps, stage: Stage | None = None) -> tuple[int, int]:
+    """Return (Y, X) of the reduced copy of a large image on which hints are propagated."""
+    grid = scores.on_grid(stage).shape
+    scale = (REDUCED_PIXELS / math.prod(scores.shape)) ** 0.5
+    if scale >= 1:
+        return scores.shape
+    rows, columns = (max(round(side * scale), 1) for side in scores.shape)
+    return (rows, columns) if rows * columns > math.prod(grid) else grid
 
-    A chunk is computed when it is first read, and then kept compressed, so that the labels of the
-    whole image are never in memory. Threads may read at the same time.
+
+class WordLabels:
+    """Labels by the words alone of one stage for some thresholds, and scores; kept once known.
 
     Parameters
     ----------
@@ -67,12 +67,110 @@ class LabelsByChunk:
         For which `in_chunks` is true.
     stage : {'coarse', 'refined'}
     thresholds : Thresholds
-        Per-class thresholds of classes that the result lacks are ignored.
+        Of classes that the result has.
+    """
+
+    def __init__(self, scores: ScoreMaps, stage: Stage, thresholds: Thresholds) -> None:
+        self.scores, self.stage, self.thresholds = scores, stage, thresholds
+        self._packed: dict[Window, Packed] = {}
+        self._parts: OrderedDict[Window, LiveLabels] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        with self._lock:
+            return sum(len(one.labels) for one in self._packed.values()) + self._kept
+
+    @property
+    def _kept(self) -> int:
+        return sum(one.nbytes + one.scores.nbytes for one in self._parts.values())
+
+    @property
+    def known(self) -> dict[Window, Packed]:
+        """The labels of the chunks that were computed."""
+        with self._lock:
+            return dict(self._packed)
+
+    def labels(self, chunk: Window) -> Packed:
+        """The labels of a chunk."""
+        with self._lock:
+            found = self._packed.get(chunk)
+        if found is None:
+            labels = self.scores.to_labels(self.thresholds, stage=self.stage, window=chunk)
+            found = Packed.of(labels, len(self.scores.classes))
+            with self._lock:
+                self._packed[chunk] = found
+        return found
+
+    def part(self, window: Window) -> LiveLabels:
+        """Labels of a part of the image that remember its scores."""
+        from .window_scores import scores_in  # noqa: PLC0415 - torch
+
+        with self._lock:
+            found = self._parts.pop(window, None)
+            if found is None:
+                found = LiveLabels(scores_in(self.scores, self.stage, window), "coarse", limit=0)
+            self._parts[window] = found
+            while len(self._parts) > 1 and self._kept > PLANES_BYTES:
+                self._parts.popitem(last=False)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class HintedLabels:
+    """What hints say of a large image.
+
+    Parameters
+    ----------
+    hints : UserHints
+        On a reduced copy of the image.
+    propagated : Propagated
+        On the copy.
+    text : TextScores
+        Of the copy.
+    """
+
+    hints: UserHints
+    propagated: Propagated
+    text: TextScores
+
+    def labels(self, words: WordLabels, chunk: Window) -> LabelArray:
+        """The labels of a chunk: those of the whole image at its pixels."""
+        from .corrected_labels import corrected_labels, propagated_in  # noqa: PLC0415 - torch
+        from .edge_smoothing import reach, window_radius  # noqa: PLC0415 - torch
+
+        scores = words.scores
+        radius = window_radius(math.prod(scores.shape), len(self.propagated.affinity.means))
+        around = chunk.grown(reach(radius), scores.shape)
+        text = words.part(around).by_text(words.thresholds, self.hints, self.text)
+        hint_labels = self._hints_at(around, scores.shape)
+        propagated = propagated_in(self.propagated, scores.shape, around, hint_labels)
+        return corrected_labels(propagated, text, radius)[chunk.within(around).slices]
+
+    def _hints_at(self, window: Window, shape: tuple[int, int]) -> NDArray[np.int32]:
+        """The hints at the pixels of a part of the image."""
+        pixels = self.hints.pixels
+        here: NDArray[np.int32] = _of_cells(self.hints.labels, window, shape)
+        if pixels is None or (here == _OPEN).all():
+            return here
+        return pixels.at(window)
+
+
+class LabelsByChunk:
+    """Labels of one stage for some thresholds and hints, indexed like a NumPy array.
+
+    A chunk is computed when it is first read, and then kept compressed, so that the labels of the
+    whole image are never in memory. Threads may read at the same time.
+
+    Parameters
+    ----------
+    words : WordLabels
+        Labels without hints; shared by those of the same thresholds.
     reduced : (h, w) uint8 or uint16 array
-        The labels on the grid of the maps; see `live_on_grid`.
-    hinted : HintedCells, optional
-        Where `reduced` follows hints: pixels of these cells have the label of `reduced`, and edges
-        between labels are smoothed along those of the image.
+        The labels of the reduced copy of the image; see `live_on_grid`.
+    hinted : HintedLabels, optional
+        The hints that the labels follow.
     """
 
     ndim = 2
@@ -81,28 +179,37 @@ class LabelsByChunk:
     """The largest step at which `seen` uses chunks."""
 
     def __init__(
-        self,
-        scores: ScoreMaps,
-        stage: Stage,
-        thresholds: Thresholds,
-        reduced: LabelArray,
-        hinted: HintedCells | None = None,
+        self, words: WordLabels, reduced: LabelArray, hinted: HintedLabels | None = None
     ) -> None:
-        self.shape = scores.shape
-        self.size = math.prod(scores.shape)
+        self.words = words
+        self.shape = words.scores.shape
+        self.size = math.prod(self.shape)
         self.dtype = reduced.dtype
         self.reduced = reduced
         self._hinted = hinted
-        self._scores, self._stage = scores, stage
-        self._thresholds = thresholds.only_for([one.name for one in scores.classes])
-        self._known: dict[Window, bytes] = {}
+        self._known = {} if hinted is not None else words.known
+        none = np.zeros(len(words.scores.classes) + 1, np.int64)
+        self._counts = sum((one.counts for one in self._known.values()), start=none)
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory of what is kept."""
         with self._lock:
-            return self.reduced.nbytes + sum(map(len, self._known.values()))
+            own = sum(len(one.labels) for one in self._known.values())
+        hinted = self._hinted is not None  # else the words have them
+        return self.reduced.nbytes + own * hinted + self.words.nbytes
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk was computed."""
+        return int(self.counts.sum()) == self.size
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Pixels of each label in the chunks that were computed, (T + 1,)."""
+        with self._lock:
+            return self._counts.copy()
 
     def __getitem__(self, where: Any) -> Any:
         """Labels at an index of integers and slices with a step of 1, as a copy."""
@@ -121,8 +228,19 @@ class LabelsByChunk:
         return every if dtype is None else every.astype(dtype)
 
     def any(self) -> bool:
-        """Whether a class has a pixel, as far as the reduced labels tell."""
-        return bool(self.reduced.any())
+        """Whether a class has a pixel, as far as it is known: see `found`."""
+        return bool(self.found)
+
+    @property
+    def found(self) -> frozenset[int]:
+        """The labels of classes with pixels: of the chunks, and until all are known, reduced ones.
+
+        A class may have pixels in chunks that were not computed yet.
+        """
+        known = set(np.flatnonzero(self.counts).tolist())
+        if not self.complete:
+            known |= set(np.unique(self.reduced).tolist())
+        return frozenset(known - {0})
 
     # ------------------------------------------------------------------ what is visible
 
@@ -137,7 +255,7 @@ class LabelsByChunk:
         """
         down = np.arange(region.top, region.bottom, step)
         across = np.arange(region.left, region.right, step)
-        found: LabelArray = self._of_cells(self.reduced, region, step)
+        found: LabelArray = _of_cells(self.reduced, region, self.shape, step)
         for chunk in self._chunks(region) if step <= self.FINE else ():
             with self._lock:
                 known = chunk in self._known
@@ -164,35 +282,18 @@ class LabelsByChunk:
         """The labels of a chunk; read-only."""
         with self._lock:
             packed = self._known.get(chunk)
-        if packed is not None:
-            return np.frombuffer(zlib.decompress(packed), self.dtype).reshape(chunk.shape)
-        labels = self._corrected(chunk)
-        packed = zlib.compress(labels.tobytes(), 1)
-        with self._lock:
-            self._known[chunk] = packed
-        return labels
-
-    def _corrected(self, chunk: Window) -> LabelArray:
-        """Compute the labels of a chunk."""
-        from .edge_smoothing import reach, smoothed_best, window_radius  # noqa: PLC0415 - torch
-
-        by_text = self._scores.to_labels(self._thresholds, stage=self._stage, window=chunk)
-        if self._hinted is None:
-            return by_text
-        radius = window_radius(self.size, self.reduced.size)
-        around = chunk.grown(reach(radius), self.shape)
-        moved = self._of_cells(self._hinted.moved, around)
-        if not moved.any():
-            return by_text
-        labels, inner = self._of_cells(self.reduced, around), chunk.within(around).slices
-        labels[inner] = np.where(moved[inner], labels[inner], by_text)
-        present, index = np.unique(labels, return_inverse=True)
-        same = np.arange(len(present))[:, None, None] == index.reshape(labels.shape)
-        scores = np.where(same, np.float32(0), np.float32(UNLIKELY))
-        lightness = self._hinted.lightness(around)
-        smooth = present[smoothed_best(scores, lightness, radius, slice(0, len(labels)))]
-        near = maximum_filter(moved, 2 * radius + 1)
-        return np.where(near, smooth, labels)[inner]
+        if packed is None:
+            if self._hinted is None:
+                packed = self.words.labels(chunk)
+            else:
+                labels = self._hinted.labels(self.words, chunk)
+                packed = Packed.of(labels, len(self._counts) - 1)
+            with self._lock:
+                if chunk not in self._known:
+                    self._known[chunk] = packed
+                    self._counts = self._counts + packed.counts
+        flat: LabelArray = np.frombuffer(zlib.decompress(packed.labels), self.dtype)
+        return flat.reshape(chunk.shape)
 
     def _chunks(self, region: Window) -> Iterator[Window]:
         """The chunks that a region touches."""
@@ -200,13 +301,6 @@ class LabelsByChunk:
         for top in range(region.top - region.top % CHUNK, region.bottom, CHUNK):
             for left in range(region.left - region.left % CHUNK, region.right, CHUNK):
                 yield Window(top, left, min(top + CHUNK, height), min(left + CHUNK, width))
-
-    def _of_cells(self, grid: NDArray[Any], region: Window, step: int = 1) -> NDArray[Any]:
-        """The value of the cell of a grid in which each pixel of a region lies."""
-        down = np.arange(region.top, region.bottom, step) * grid.shape[0] // self.shape[0]
-        across = np.arange(region.left, region.right, step) * grid.shape[1] // self.shape[1]
-        found: NDArray[Any] = grid[down][:, across]
-        return found
 
     def _region(self, index: tuple[Any, ...]) -> Window:
         """The rows and columns of an index."""
@@ -226,8 +320,8 @@ def labels_by_chunk(
     scores: ScoreMaps,
     live: Mapping[Stage, LiveLabels],
     thresholds: Thresholds,
-    embedding: ImageEmbedding,
     hints: UserHints | None = None,
+    before: Mapping[Stage, LabelsByChunk] | None = None,
 ) -> dict[Stage, LabelsByChunk]:
     """Return the labels of each stage of a result for thresholds and hints.
 
@@ -236,30 +330,44 @@ def labels_by_chunk(
     scores : ScoreMaps
         For which `in_chunks` is true.
     live : mapping of str to LiveLabels
-        The labels of each stage on the grid of the maps; see `live_on_grid`.
+        The labels of each stage of a reduced copy of the image; see `live_on_grid`.
     thresholds : Thresholds
-    embedding : ImageEmbedding
-        Of the image: edges of what follows hints are smoothed along those of the image.
+        Per-class thresholds of classes that the result lacks are ignored.
     hints : UserHints, optional
-        On the grid of the maps.
+        On the copy, with the hints in the pixels of the image.
+    before : mapping of str to LabelsByChunk, optional
+        Earlier labels of the result; what they know of the same thresholds is used again.
     """
+    thresholds = thresholds.only_for([one.name for one in scores.classes])
     found = {}
     for stage, one in live.items():
-        reduced, hinted = one.labels(thresholds), None
-        if hints is not None:
-            by_text, reduced = reduced, one.labels(thresholds, hints)
-            hinted = HintedCells(reduced != by_text, embedding)
-        found[stage] = LabelsByChunk(scores, stage, thresholds, reduced, hinted)
+        words = None if before is None or stage not in before else before[stage].words
+        if words is None or words.scores is not scores or words.thresholds != thresholds:
+            words = WordLabels(scores, stage, thresholds)
+        hinted, reduced = None, one.labels(thresholds, hints)
+        if hints is not None and (hints.labels != _OPEN).any():
+            hinted = HintedLabels(hints, *one.propagated(thresholds, hints))
+        found[stage] = LabelsByChunk(words, reduced, hinted)
     return found
 
 
 def live_on_grid(scores: ScoreMaps) -> dict[Stage, LiveLabels]:
-    """Return live labels of each stage for an image of the size of the coarse maps."""
-    shape = scores.on_grid("coarse").shape
+    """Return live labels of each stage for a reduced copy of the image, of `reduced_shape`."""
+    shape = reduced_shape(scores)
     return {
         stage: LiveLabels(replace(scores.on_grid(stage), shape=shape), "coarse")
         for stage in scores.stages
     }
+
+
+def _of_cells(
+    grid: NDArray[Any], region: Window, shape: tuple[int, int], step: int = 1
+) -> NDArray[Any]:
+    """The value of the cell of a grid in which each pixel of a region of an image lies."""
+    down = np.arange(region.top, region.bottom, step) * grid.shape[0] // shape[0]
+    across = np.arange(region.left, region.right, step) * grid.shape[1] // shape[1]
+    found: NDArray[Any] = grid[down][:, across]
+    return found
 
 
 def _middle(window: Window) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..propagation.affinity import ImageAffinity
     from ..propagation.label_propagation import Propagated
     from ..results import ScoreMaps, Stage
+    from ..tiles import Window
     from .corrected_labels import TextScores
     from .label_rule import BestClass, LabelArray, LabelRule, RankedBest
     from .uncertainty import ScorePlanes
@@ -55,6 +56,19 @@ class Shortfall:
     kind: Literal["class", "pixel"]
 
 
+class PixelHints(Protocol):
+    """Hints in the pixels of a large image, which are read where they are needed."""
+
+    @property
+    def key(self) -> object:
+        """What is equal for the same hints."""
+        ...
+
+    def at(self, window: Window) -> NDArray[np.int32]:
+        """Hints in a part of the image, as `UserHints.labels`; never change."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class UserHints:
     """Hints of the user on an image, and the affinity along which they propagate.
@@ -65,6 +79,8 @@ class UserHints:
         Of the same image.
     labels : (Y, X) array of int
         -1 for no hint, 0 for background, i + 1 for class i of the result.
+    pixels : PixelHints, optional
+        If the image is a reduced copy: the hints in the pixels of the image itself.
 
     Raises
     ------
@@ -74,6 +90,7 @@ class UserHints:
 
     affinity: ImageAffinity
     labels: NDArray[Any]
+    pixels: PixelHints | None = None
 
     def __post_init__(self) -> None:
         """Check the labels and take them as int32."""
@@ -87,6 +104,11 @@ class UserHints:
                 f"A hint is {self.labels.min()}. Give -1 for none, 0 for background, or a label."
             )
         object.__setattr__(self, "labels", self.labels.astype(np.int32))
+
+    def same(self, other: UserHints) -> bool:
+        """Return whether the hints of the same image are the same."""
+        keys = [None if one.pixels is None else one.pixels.key for one in (self, other)]
+        return keys[0] == keys[1] and np.array_equal(self.labels, other.labels)
 
     @property
     def classes(self) -> list[int]:
@@ -183,7 +205,7 @@ class LiveLabels:
         if labels is None:
             from .corrected_labels import corrected_labels  # noqa: PLC0415 - torch
 
-            labels = corrected_labels(*self._propagated(thresholds, hints))
+            labels = corrected_labels(*self.propagated(thresholds, hints))
             self._corrected = hints, thresholds, labels
         return labels.copy()
 
@@ -233,7 +255,7 @@ class LiveLabels:
         )
         if hints is None:
             return by_text
-        return corrected_uncertainty(*self._propagated(thresholds, hints), by_text)
+        return corrected_uncertainty(*self.propagated(thresholds, hints), by_text)
 
     def shortfalls(self, thresholds: Thresholds) -> tuple[Shortfall, ...]:
         """Which classes do not reach which threshold, by the text scores alone.
@@ -318,22 +340,29 @@ class LiveLabels:
         self._best = (thresholds.class_threshold, thresholds.min_max), best
         return best
 
-    def _propagated(
-        self, thresholds: Thresholds, hints: UserHints
-    ) -> tuple[Propagated, TextScores]:
-        """How well labels fit by the hints, and by the text scores."""
+    def propagated(self, thresholds: Thresholds, hints: UserHints) -> tuple[Propagated, TextScores]:
+        """How well labels fit by the hints, and by the text scores; there is at least one hint."""
         from ..propagation.label_propagation import propagate  # noqa: PLC0415 - torch
+
+        text = self.by_text(thresholds, hints)
+        propagated = propagate(hints.affinity, hints.labels, text.labels, len(self.scores.classes))
+        return propagated, text
+
+    def by_text(
+        self, thresholds: Thresholds, hints: UserHints, whole: TextScores | None = None
+    ) -> TextScores:
+        """What the text scores say beside hints; of a part of an image, with those of all of it."""
         from .corrected_labels import TextScores  # noqa: PLC0415 - torch
 
         thresholds = self._without_hinted(thresholds, hints)
         rule, best = self._rule(thresholds), self._plain(thresholds)
         labels = rule.labels(best)
+        if whole is not None:
+            planes = self._planes_of(thresholds, whole.planes.chosen)
+            return TextScores(planes, best, rule, labels, whole.found)
         found = set(np.flatnonzero(np.bincount(best.label.ravel())).tolist())
         planes = self._planes_of(thresholds, [one for one in hints.classes if one + 1 in found])
-        return (
-            propagate(hints.affinity, hints.labels, labels, len(self.scores.classes)),
-            TextScores(planes, best, rule, labels),
-        )
+        return TextScores(planes, best, rule, labels, bool(labels.any()))
 
     def _without_hinted(self, thresholds: Thresholds, hints: UserHints) -> Thresholds:
         """The thresholds, with the defaults for classes with hints, which compete without them."""

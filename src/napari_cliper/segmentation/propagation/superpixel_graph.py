@@ -13,6 +13,7 @@ Pure functions. Notation: n superpixels, m larger superpixels, N = h * w patches
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import cast
 
@@ -61,7 +62,11 @@ RESTART = 0.1
 
 
 def image_affinity(
-    embedding: ImageEmbedding, monitor: Monitor | None = None, *, patches: Sequence[Tensor] = ()
+    embedding: ImageEmbedding,
+    monitor: Monitor | None = None,
+    *,
+    patches: Sequence[Tensor] = (),
+    shape: tuple[int, int] | None = None,
 ) -> ImageAffinity:
     """Compute the superpixels of an image and their affinities; takes a few seconds.
 
@@ -73,15 +78,22 @@ def image_affinity(
     patches : sequence of (D_i, h_i, w_i) float tensors
         Patch features of the same image by another encoder, such as `ObjectEmbedding.features`.
         Their principal components are added to the pixel features; the last ones replace CLIP's.
+    shape : (int, int), optional
+        (Y, X) of a reduced copy of a large image, for hints on the copy.
     """
     monitor = monitor or Monitor()
     monitor.tell("Preparing for corrections", 0, 4)
-    shape = embedding.image.shape
-    features = pixel_features(_reduced(embedding.image, FEATURE_PIXELS), shape)
+    image: RGBImage | TiledImage = embedding.image
+    reduced = _reduced(image, FEATURE_PIXELS)
+    if shape is None:
+        shape = image.shape
+    else:
+        image = RGBImage(reduced)  # a large image is read once
+    features = pixel_features(reduced, shape)
     for planes in patches:
         features = features.with_level(_principal(planes))
     monitor.tell("Preparing for corrections", 1, 4)
-    pixels = _reduced(embedding.image, SMALL_PIXELS)
+    pixels = _reduced(image, min(SMALL_PIXELS, math.prod(shape)))  # no superpixel without a pixel
     count = int(np.clip(pixels[..., 0].size // PIXELS_EACH, FEWEST, MOST))
     small = _superpixels(pixels, count, smoothing=0.5)
     pixels = _reduced(RGBImage(pixels), LARGE_PIXELS)
