@@ -26,6 +26,7 @@ from ..segmentation import (
     parse_words,
     tiles_for_objects,
 )
+from ._path_arguments import given_path
 
 if TYPE_CHECKING:
     from ..segmentation import TileStore
@@ -104,7 +105,10 @@ class EngineOptions:
     ] = None
     tile_cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for the features of tiles; default: in the user's cache folder."),
+        typer.Option(
+            help="Folder for the features of tiles; default: in the user's cache folder.",
+            parser=given_path,
+        ),
     ] = None
     no_tile_cache: Annotated[
         bool, typer.Option("--no-tile-cache", help="Write no features of tiles to disk.")

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from ..segmentation import ClassPrompt, InvalidInputError, Progress
 from ._console import err
+from ._path_arguments import given_path
 
 if TYPE_CHECKING:
     from ..segmentation import Prototypes, Segmenter
@@ -21,7 +22,11 @@ SHOWN = 10
 
 PrototypesOption = Annotated[
     Path | None,
-    typer.Option("--prototypes", help="Visual prototypes: a file from `napari-cliper learn`."),
+    typer.Option(
+        "--prototypes",
+        help="Visual prototypes: a file from `napari-cliper learn`.",
+        parser=given_path,
+    ),
 ]
 PrototypeWeightOption = Annotated[
     float | None,

@@ -23,6 +23,7 @@ from .. import __version__
 from ..io.files import check_places, whole_files
 from ..segmentation import REGISTRY, InvalidInputError, wait_passively
 from ._console import FAILED, Bars, fail, out, readable_errors
+from ._path_arguments import given_path
 from .evaluate import evaluate
 from .export import export
 from .learn import learn
@@ -112,15 +113,18 @@ def download(
 def demo(
     seed: Annotated[int | None, typer.Option(help="Seed of the synthetic scene.")] = None,
     screenshot: Annotated[
-        Path | None, typer.Option(help="Save a screenshot of the window to this file, and quit.")
+        Path | None,
+        typer.Option(
+            help="Save a screenshot of the window to this file, and quit.", parser=given_path
+        ),
     ] = None,
     headless: Annotated[
         bool,
         typer.Option("--headless", help="Open no window; print the results and save an image."),
     ] = False,
-    output: Annotated[Path, typer.Option(help="Image file that --headless writes.")] = Path(
-        "napari-cliper-demo.png"
-    ),
+    output: Annotated[
+        Path, typer.Option(help="Image file that --headless writes.", parser=given_path)
+    ] = Path("napari-cliper-demo.png"),
     compare: Annotated[
         int, typer.Option(help="Measure every method on this many held-out scenes instead.")
     ] = 0,

@@ -14,6 +14,7 @@ from rich.table import Table
 from ..segmentation import METHODS, InvalidInputError, Monitor, SegmentationConfig
 from ._console import STOPPED_KEPT, Bars, err, out, readable_errors
 from ._engine_options import EngineOptions, takes_engine_options
+from ._path_arguments import given_path
 from ._prototype_options import (
     PrototypesOption,
     PrototypeWeightOption,
@@ -33,26 +34,32 @@ SHOWN = 30
 
 @takes_engine_options
 def evaluate(
-    images: Annotated[Path | None, typer.Argument(help="Folder of images.")] = None,
+    images: Annotated[
+        Path | None, typer.Argument(help="Folder of images.", parser=given_path)
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Argument(
-            help="Folder of label PNGs, TIFFs or OME-Zarr with the same names, or a COCO JSON."
+            help="Folder of label PNGs, TIFFs or OME-Zarr with the same names, or a COCO JSON.",
+            parser=given_path,
         ),
     ] = None,
     *,
     output: Annotated[
-        Path, typer.Option(help="Folder for the results; created if missing.")
+        Path, typer.Option(help="Folder for the results; created if missing.", parser=given_path)
     ] = Path("napari-cliper-evaluation"),
     classes: Annotated[
         Path | None,
         typer.Option(
-            help="The classes (.yaml, .json, .txt): label 1 is the first, 0 is background."
+            help="The classes (.yaml, .json, .txt): label 1 is the first, 0 is background.",
+            parser=given_path,
         ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(help="Folder of the benchmark dataset that --preset names."),
+        typer.Option(
+            help="Folder of the benchmark dataset that --preset names.", parser=given_path
+        ),
     ] = None,
     ignore: Annotated[
         list[int] | None,

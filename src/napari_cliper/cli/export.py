@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ..io.formats import FORMATS, check_formats
 from ._console import err, out, readable_errors
+from ._path_arguments import given_path
 
 if TYPE_CHECKING:
     from ..io.lazy_images import LazyImages
@@ -26,21 +27,29 @@ def export(
         list[Path],
         typer.Argument(
             help="Annotation projects, results of segment, or label files: TIFF, PNG, OME-Zarr, "
-            "COCO JSON."
+            "COCO JSON.",
+            parser=given_path,
         ),
     ],
     *,
     formats: Annotated[
         list[str], typer.Option("--format", help=f"May be repeated: {', '.join(FORMATS)}.")
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for the files; created if missing.", parser=given_path)
+    ],
     classes: Annotated[
         Path | None,
-        typer.Option(help="The classes (.yaml, .json, .txt): the first is label 1, and so on."),
+        typer.Option(
+            help="The classes (.yaml, .json, .txt): the first is label 1, and so on.",
+            parser=given_path,
+        ),
     ] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="Folder of the images of the label files, with the same names."),
+        typer.Option(
+            help="Folder of the images of the label files, with the same names.", parser=given_path
+        ),
     ] = None,
     every_plane: Annotated[
         bool,

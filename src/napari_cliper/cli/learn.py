@@ -12,6 +12,7 @@ from rich.table import Table
 
 from ._console import STOPPED_KEPT, Bars, err, out, readable_errors, stopping
 from ._engine_options import EngineOptions, takes_engine_options
+from ._path_arguments import given_path
 
 if TYPE_CHECKING:
     from ..workflows.learn_prototypes import LearnResult
@@ -22,23 +23,28 @@ SHOWN = 30
 
 @takes_engine_options
 def learn(
-    images: Annotated[Path, typer.Argument(help="Folder of images.")],
+    images: Annotated[Path, typer.Argument(help="Folder of images.", parser=given_path)],
     labels: Annotated[
         Path,
         typer.Argument(
             help="Folder of label PNGs or TIFFs with the same names, or a COCO JSON. Scribbles "
-            "are enough: give the pixels you did not draw on an ignored label, such as 255."
+            "are enough: give the pixels you did not draw on an ignored label, such as 255.",
+            parser=given_path,
         ),
     ],
     *,
     classes: Annotated[
         Path,
         typer.Option(
-            help="The classes (.yaml, .json, .txt): label 1 is the first, 0 is background."
+            help="The classes (.yaml, .json, .txt): label 1 is the first, 0 is background.",
+            parser=given_path,
         ),
     ],
     output: Annotated[
-        Path, typer.Option(help="File to write, such as classes.prototypes.safetensors.")
+        Path,
+        typer.Option(
+            help="File to write, such as classes.prototypes.safetensors.", parser=given_path
+        ),
     ],
     ignore: Annotated[
         list[int] | None,

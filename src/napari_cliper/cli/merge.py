@@ -8,10 +8,13 @@ from typing import Annotated
 import typer
 
 from ._console import out, readable_errors
+from ._path_arguments import given_path
 
 
 def merge(
-    output: Annotated[Path, typer.Argument(help="The folder of results of runs with --shard.")],
+    output: Annotated[
+        Path, typer.Argument(help="The folder of results of runs with --shard.", parser=given_path)
+    ],
 ) -> None:
     """Merge the journals of all shards of a segment run into one.
 

@@ -23,6 +23,7 @@ from ._console import (
     stopping,
 )
 from ._engine_options import EngineOptions, takes_engine_options
+from ._path_arguments import given_path
 from ._prototype_options import (
     PrototypesOption,
     PrototypeWeightOption,
@@ -53,14 +54,17 @@ def segment(
         list[Path],
         typer.Argument(
             help="Images (TIFF, PNG, OME-Zarr, ...), folders with subfolders, patterns in quotes "
-            '("plates/**/*.tif"), or lists (.txt) with one path on each line.'
+            '("plates/**/*.tif"), or lists (.txt) with one path on each line.',
+            parser=given_path,
         ),
     ],
     labels: Annotated[
         str,
         typer.Option(help='Classes, with synonyms: "nucleus=cell nucleus|nuclei, bacteria".'),
     ],
-    output: Annotated[Path, typer.Option(help="Folder for the results; created if missing.")],
+    output: Annotated[
+        Path, typer.Option(help="Folder for the results; created if missing.", parser=given_path)
+    ],
     prototypes: PrototypesOption = None,
     prototype_weight: PrototypeWeightOption = None,
     objects: Annotated[
@@ -68,7 +72,8 @@ def segment(
         typer.Option(
             help="Objects of the image, each of which gets the class that wins among its pixels: "
             "a label image (TIFF, PNG, 16 or 32 bits), COCO, GeoJSON, YOLO or OME-Zarr. Objects "
-            "that have a class there keep it and are examples for the others."
+            "that have a class there keep it and are examples for the others.",
+            parser=given_path,
         ),
     ] = None,
     channels: Annotated[

@@ -6,6 +6,7 @@ import errno
 import os
 import platform
 import shutil
+import stat
 import tempfile
 import time
 import zlib
@@ -75,6 +76,24 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
         why = "it is a link to a file that does not exist. Mend or delete the link"
     kind = DiskError if doing == "write" and error.errno in _OF_DISK else FileError
     return kind(f"Cannot {doing} {path}: {why}.")
+
+
+def check_kind(path: Path) -> None:
+    """Refuse pipes, devices and sockets: reading them may never end.
+
+    Raises
+    ------
+    FileError
+        For a path that exists and is neither a file nor a folder.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return  # reading says what is wrong
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise FileError(
+            f"Cannot use {path}: it is a pipe, a device or a socket. Save its content as a file."
+        )
 
 
 @contextmanager

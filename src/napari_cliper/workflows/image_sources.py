@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -148,23 +149,28 @@ def _files(folder: Path, skipped: Path | None) -> Iterator[Path]:
     """All files and OME-Zarr folders that are not hidden, those of a folder before subfolders."""
     try:
         entries = sorted(folder.iterdir(), key=natural_key)
+        shown = [entry for entry in entries if entry.name[0] != "."]
+        images = dict.fromkeys(entry for entry in shown if _is_file(entry) or is_zarr(entry))
+        others = [entry for entry in shown if entry not in images and not entry.is_symlink()]
+        folders = [entry for entry in others if entry.is_dir() and entry.resolve() != skipped]
     except OSError as error:
         raise FileError(
             f"{cannot('read', folder, error)} To leave this folder out, give a pattern or a list "
             "of images."
         ) from error
-    shown = [entry for entry in entries if entry.name[0] != "."]
-    images = [entry for entry in shown if _is_file(entry) or is_zarr(entry)]
     yield from images
-    for entry in shown:
-        is_folder = entry not in images and entry.is_dir() and not entry.is_symlink()
-        if is_folder and entry.resolve() != skipped:
-            yield from _files(entry, skipped)
+    for entry in folders:
+        yield from _files(entry, skipped)
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a path is a file, or a link to a file that is gone, which the run then names."""
-    return path.is_file() or (path.is_symlink() and not path.exists())
+    """Whether a path is a file, or a link to one that is gone or closed, which the run names."""
+    try:
+        return path.is_file() or (path.is_symlink() and not path.exists())
+    except PermissionError:
+        if path.is_symlink():
+            return True
+        raise
 
 
 def _of_pattern(pattern: Path) -> list[Source]:
@@ -187,10 +193,16 @@ def _of_pattern(pattern: Path) -> list[Source]:
 
 def _of_list(path: Path) -> list[Source]:
     try:
-        lines = path.read_text("utf-8-sig", errors="surrogateescape").splitlines()
+        content = path.read_bytes()
     except OSError as error:
         raise cannot("read", path, error) from error
-    files = [Path(line.strip()) for line in lines if line.strip()]
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):  # PowerShell writes these
+        text = content.decode("utf-16", "replace")
+    else:
+        text = content.decode("utf-8-sig", "surrogateescape")
+    if "\0" in text:
+        raise FileError(f"{path} is not a list of images. Save it as text, with one path per line.")
+    files = [Path(line.strip()) for line in text.splitlines() if line.strip()]
     if not files:
         raise InvalidInputError(f"There is no path in the list {path}. Write one on each line.")
     wholes = [Path(os.path.normpath(path.parent / file)) for file in files]

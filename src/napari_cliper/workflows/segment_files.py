@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..io.files import FileError, Replace, cannot, whole_files
+from ..io.files import FileError, Replace, cannot, check_kind, whole_files
 from ..io.images import pixel_size_of
 from ..io.journal import digest_of
 from ..io.ome_zarr_images import files_of
@@ -185,6 +185,7 @@ def image_digest(job: SegmentJob, source: Source) -> str:
     named = None if job.objects is None else class_file(job.objects)
     beside = () if named is None else (named,)
     for path in (source.path, *job.files_of_image.values(), *beside):
+        check_kind(path)
         try:
             hashes = [sha256(file) for file in files_of(path)]
             found.append(hashes[0] if len(hashes) == 1 else digest_of(*hashes))

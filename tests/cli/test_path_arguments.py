@@ -1,0 +1,114 @@
+"""Paths that are empty, endless or closed: refused before a command starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from napari_cliper.cli.commands import app
+from napari_cliper.io.files import FileError
+from napari_cliper.workflows import image_sources
+from napari_cliper.workflows.image_sources import find_images
+
+COMMANDS = {
+    "segment": ["{}", "--labels", "a,b", "--output", "out", "--model", "demo"],
+    "learn": ["{}", "labels", "--classes", "c.txt", "--output", "p.safetensors"],
+    "evaluate": ["{}", "labels", "--classes", "c.txt"],
+    "export": ["{}", "--format", "tiff", "--output", "out"],
+    "merge": ["{}"],
+}
+OPTIONS = [
+    ["segment", "a.png", "--labels", "a", "--output", "{}"],
+    ["segment", "a.png", "--labels", "a", "--output", "out", "--objects", "{}"],
+    ["segment", "a.png", "--labels", "a", "--output", "out", "--prototypes", "{}"],
+    ["segment", "a.png", "--labels", "a", "--output", "out", "--tile", "64", "--tile-cache", "{}"],
+    ["learn", "a", "{}", "--classes", "c.txt", "--output", "p"],
+    ["evaluate", "a", "b", "--classes", "{}"],
+    ["export", "a.tif", "--format", "tiff", "--output", "out", "--images", "{}"],
+    ["demo", "--headless", "--output", "{}"],
+]
+EVERY = [[name, *arguments] for name, arguments in COMMANDS.items()] + OPTIONS
+
+
+def refusal(arguments: list[str], path: str) -> str:
+    result = CliRunner().invoke(app, [one.replace("{}", path) for one in arguments])
+    assert result.exit_code == 2, (arguments, result.output)
+    return " ".join((result.stdout + result.stderr).replace("│", " ").split())
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_empty_path_is_not_the_current_folder(here):
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(here / "a.png")
+    for arguments in EVERY:
+        assert 'the path is empty. The current folder is ".".' in refusal(arguments, "")
+    assert list(here.iterdir()) == [here / "a.png"]
+    assert "Invalid value for '--output': the path" in refusal(OPTIONS[0], "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files in folders")
+def test_pipes_and_devices_are_refused_at_once(here):
+    os.mkfifo(here / "pipe.png")
+    (here / "zero.png").symlink_to("/dev/zero")
+    for arguments in EVERY:
+        for name in ("pipe.png", "zero.png"):
+            assert f"Cannot use {name}: it is a pipe, a device or a socket." in refusal(
+                arguments, name
+            )
+    (here / "list.txt").write_text("pipe.png\n")
+    assert "pipe.png: it is a pipe" in refusal(EVERY[0], "list.txt")
+
+
+def test_lists_of_powershell_and_files_that_are_no_list(here):
+    (here / "list.txt").write_bytes("ä.png\r\nb.png\r\n".encode("utf-16"))
+    assert [one.name for one in find_images([here / "list.txt"])] == ["ä.png", "b.png"]
+    (here / "list.txt").write_bytes(b"a.png\0\1\2")
+    with pytest.raises(FileError, match=r"is not a list of images. Save it as text"):
+        find_images([here / "list.txt"])
+
+
+def test_closed_links_are_named_and_closed_folders_end_the_run(here, monkeypatch):
+    (here / "in").mkdir()
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(here / "in" / "a.png")
+    for name in ("closed.png", "closed"):
+        (here / "in" / name).symlink_to(here / "secret")
+    stat = Path.stat
+
+    def refused(self: Path, **more: bool) -> os.stat_result:
+        if self.name.startswith("closed") and more.get("follow_symlinks", True):
+            raise PermissionError(13, "Permission denied", str(self))
+        return stat(self, **more)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    assert [one.name for one in find_images([here / "in"])] == ["a.png", "closed.png"]
+    (here / "in" / "closed").unlink()
+    (here / "in" / "closed").mkdir()
+    with pytest.raises(FileError, match=r"in: there is no permission.* give a pattern or a list"):
+        find_images([here / "in"])
+
+
+def test_a_folder_is_searched_in_linear_time(here, monkeypatch):
+    """Paths are compared by hash: a million images would take days otherwise."""
+    for number in range(200):
+        (here / f"{number}.png").touch()
+    compared = 0
+    equal = Path.__eq__
+
+    def counted(self: Path, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return equal(self, other)
+
+    monkeypatch.setattr(type(here), "__eq__", counted, raising=False)
+    monkeypatch.setattr(type(here), "__hash__", Path.__hash__, raising=False)
+    assert len(image_sources.find_images([here])) == 200
+    assert compared < 2000
