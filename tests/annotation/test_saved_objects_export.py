@@ -49,7 +49,7 @@ def state():
 
 
 def test_objects_are_exported_with_their_edits(tmp_path):
-    image = labelled_of(state(), "stack", None, {"axes": "TYX"})
+    image = labelled_of(state(), "stack", None, image_axes="TYX")
     assert dict(image.record) == {"model": "demo"}  # the objects are no provenance
     assert image.instances is None
     export_images(tmp_path, [image], ["object-tiff", "tiff", "csv", "geojson"])

@@ -165,16 +165,3 @@ def test_drawn_outlines_are_what_lies_near_another_label():
             ]
             expected = labels[row, column] if len(np.unique(near)) > 1 else 0
             assert found[row, column] == expected
-
-
-def test_regions_without_outlines_are_the_same_regions():
-    rng = np.random.default_rng(3)
-    labels = rng.integers(0, 3, (40, 50)).astype(np.uint8)
-    for joined in (False, True):
-        traced = find_regions(labels, joined=joined)
-        plain = find_regions(labels, joined=joined, outlines=False)
-        for one, other in zip(plain, traced, strict=True):
-            same = (one.label, one.number, one.left, one.top)
-            assert same == (other.label, other.number, other.left, other.top)
-            np.testing.assert_array_equal(one.mask, other.mask)
-            assert one.polygons == ()

@@ -30,7 +30,6 @@ def labelled_of(
     state: AnnotationState,
     name: str,
     image: Any,
-    geometry: Mapping[str, Any] | None = None,
     image_file: str = "",
     image_axes: str = "",
 ) -> LabelledImage:
@@ -39,12 +38,11 @@ def labelled_of(
     Parameters
     ----------
     state : AnnotationState
+        Its record may have a ``geometry``: ``pixel_size`` and ``units``, one per axis of the
+        labels, and ``axes``, one letter per axis.
     name : str
     image : (..., Y, X[, C]) array, optional
         Of any library.
-    geometry : mapping, optional
-        ``pixel_size`` and ``units``, one per axis of the labels, and ``axes``, one letter per axis;
-        default: the ``geometry`` of the state's record.
     image_file : str
         File name of the image.
     image_axes : str
@@ -57,7 +55,7 @@ def labelled_of(
         of objects get the objects that are saved with the annotation, if there are any. If labels
         are on disk, labels, ignored pixels and image are `Pieces`.
     """
-    given = dict(state.record.get("geometry", {}) if geometry is None else geometry)
+    given: Mapping[str, Any] = state.record.get("geometry", {})
     axes = str(given.get("axes", ""))
     if (not axes or UNKNOWN in axes) and len(image_axes) == len(state.shape):
         axes = image_axes

@@ -47,8 +47,6 @@ class Summary:
     Parameters
     ----------
     name : str
-    shape : tuple of int
-        Shape of the labels.
     classes : mapping of int to ClassRow
         Classes by label.
     used : tuple of int
@@ -56,14 +54,13 @@ class Summary:
     """
 
     name: str
-    shape: tuple[int, ...]
     classes: Mapping[int, ClassRow]
     used: tuple[int, ...]
 
 
 def summary_of(image: LabelledImage) -> Summary:
     """Return the summary of an image."""
-    return Summary(image.name, image.labels.shape, image.classes, tuple(used_labels(image)))
+    return Summary(image.name, image.classes, tuple(used_labels(image)))
 
 
 def read_in_turn(readers: Sequence[Reader]) -> LazyImages:

@@ -64,7 +64,6 @@ def find_regions(
     ignored: NDArray[np.bool_] | None = None,
     *,
     joined: bool = False,
-    outlines: bool = True,
     instances: NDArray[np.int32] | None = None,
 ) -> list[Region]:
     """Find all 8-connected regions of a label map, or all objects, with their outlines.
@@ -80,9 +79,6 @@ def find_regions(
         region are separate polygons, and no ring touches itself, as OGC simple features (and
         JTS, which QuPath uses) require. True: each region is one polygon, whose rings may pass
         through a point twice.
-    outlines : bool
-        Whether the outlines are traced, which takes most of the time; without, regions have no
-        polygons.
     instances : (Y, X) int32 array, optional
         Objects by number, which become the regions. One that is not connected has several
         polygons; with `joined`, each of its connected parts is a region with its number.
@@ -99,10 +95,7 @@ def find_regions(
     else:
         regions = without_gaps(kept)[0]
     boxes = ndimage.find_objects(regions)
-    polygons: list[list[Polygon]]
-    if not outlines:
-        polygons = [[] for _ in boxes]
-    elif joined:
+    if joined:
         polygons = [[polygon] for polygon in trace(regions)]
     else:
         polygons = _by_region(measure.label(kept, background=0, connectivity=1), regions)
@@ -347,7 +340,7 @@ def drawn_outlines(labels: LabelArray, width: int) -> LabelArray:
     ----------
     labels : (Y, X) array of int
     width : int
-        How far, in pixels along rows and columns, at least 1.
+        Width of the outlines in pixels, along rows and columns; at least 1.
 
     Returns
     -------

@@ -106,7 +106,7 @@ def extent_of_regions(mask: NDArray[np.bool_]) -> float:
 
 
 def pixel_area(image: LabelledImage) -> tuple[float, str]:
-    """Return the area of a pixel of a plane, and its unit in print.
+    """Return the area of a pixel of a plane, and its unit as text.
 
     Returns
     -------
@@ -117,7 +117,7 @@ def pixel_area(image: LabelledImage) -> tuple[float, str]:
 
 
 def voxel_volume(image: LabelledImage) -> tuple[float, str]:
-    """Return the volume of a pixel of a stack along Z, and its unit in print; see `pixel_area`."""
+    """Return the volume of a voxel of a stack along Z, and its unit as text; see `pixel_area`."""
     axes = [image.axes.index("Z"), -2, -1]
     sizes = [image.pixel_size[axis] for axis in axes]
     return _extent(sizes, [image.units[axis] for axis in axes], "³")

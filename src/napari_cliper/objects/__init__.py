@@ -1,1 +1,1 @@
-"""Objects: separate, numbered parts of an image, each with a class. Pure functions, no disk."""
+"""Objects: separate, numbered parts of an image, each with a class. Pure functions."""

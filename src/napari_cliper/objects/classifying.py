@@ -1,4 +1,4 @@
-"""Give existing objects classes: the scores of a run, averaged over the pixels of each object.
+"""Classify existing objects by the scores of a run, averaged over the pixels of each object.
 
 This is a labelling step for every method: it compares the same scores at each pixel as the labels,
 but the outlines and numbers of the objects stay as they are.
@@ -33,7 +33,7 @@ PLANE_BYTES = 1 << 28
 
 @dataclass(frozen=True, eq=False)
 class ClassifiedObjects:
-    """Objects with the class that their pixels score highest for.
+    """Objects with the class that scores highest over their pixels.
 
     Parameters
     ----------
@@ -46,10 +46,10 @@ class ClassifiedObjects:
     scores : (N,) float32 array
         Mean score of the object's class.
     margins : (N,) float32 array
-        By how much it exceeds the best other class; below 0 if a person chose another class than
-        the one with the highest score.
+        Difference to the best other class; below 0 if a person chose another class than the one
+        with the highest score.
     features : ObjectFeatures, optional
-        Of the objects, if they were classified by named ones.
+        Features of the objects, if they were classified by means of named ones.
     """
 
     objects: Objects
@@ -67,7 +67,7 @@ class ClassifiedObjects:
     def scores_for(
         self, objects: Objects, chosen: Collection[int] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return scores and margins for a set of objects with these and others.
+        """Return scores and margins for a set that also contains other objects.
 
         Parameters
         ----------
@@ -158,7 +158,7 @@ def classify(
 ) -> ClassifiedObjects:
     """Give each object the class with the highest mean score over its pixels.
 
-    Background words and background thresholds play no part, because an object is no background.
+    Background words and background thresholds have no effect, because an object is not background.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _means(
 def _named(
     objects: Objects, labels: NDArray[np.integer], classes: int, named: Mapping[int, int]
 ) -> Objects:
-    """Objects with these labels, but for those that a person gave."""
+    """Return the objects with these labels, except those that a person named."""
     found = dict(zip(objects.ids.tolist(), labels.tolist(), strict=True))
     for number, label in named.items():
         if not 1 <= label <= classes:
@@ -301,7 +301,7 @@ def reclassify(
     stage: Stage | None = None,
     earlier: ObjectFeatures | None = None,
 ) -> ClassifiedObjects:
-    """Classify objects by the scores and by what those that a person has named have in common.
+    """Classify objects by the scores and by similarity to the objects that a person has named.
 
     Learning needs named objects of at least two classes; of one class alone, the scores decide. See
     `named_examples` for how scores, network and properties of the objects are weighted.

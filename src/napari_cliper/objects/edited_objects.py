@@ -1,4 +1,4 @@
-"""Objects of a plane that a person edits while their labels go on changing."""
+"""Objects of a plane that a person edits, while the labels that they come from may still change."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class EditedObjects:
         )
 
     def after_split(self, found: Objects, highest: int = 0) -> EditedObjects:
-        """Return newly found objects; unchanged ones keep their numbers, edited ones stay.
+        """Return newly found objects: unchanged ones keep their numbers, edited ones stay.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class EditedObjects:
         Parameters
         ----------
         labels : mapping of int to int
-            New labels by present ones; labels that it does not name stay.
+            New label by present label; other labels stay.
         """
         own = self.objects.labels.tolist()
         new = np.array([labels.get(label, label) for label in own], np.uint16)
@@ -125,8 +125,8 @@ class EditedObjects:
         Parameters
         ----------
         new : mapping of int to int
-            New numbers by present ones, all different. Objects that it does not name keep theirs,
-            and so do objects whose new number belongs to one that keeps its own.
+            New number by present number, all different. Other objects keep their numbers, and so do
+            objects whose new number belongs to one that keeps its own.
         """
         old = self.objects
         moved = {one: new.get(one, one) for one in old.ids.tolist()}
@@ -153,7 +153,7 @@ class EditedObjects:
         )
 
     def before_edit(self, new: EditedObjects) -> EditStep:
-        """Return what undoes the edit that has turned these objects into others."""
+        """Return the step that undoes an edit of these objects, whose result is `new`."""
         pairs = (
             (self.objects.numbers, new.objects.numbers),
             (self.removed, new.removed),
@@ -166,7 +166,7 @@ class EditedObjects:
         return self._step(bounding_box(changed) or (slice(0, 0),) * changed.ndim)
 
     def _step(self, box: tuple[slice, ...]) -> EditStep:
-        """What brings these objects back where only a part of the plane changes."""
+        """Return the step that restores these objects; nothing changes outside of `box`."""
         return EditStep(
             self.removed.shape,
             box,
@@ -178,7 +178,7 @@ class EditedObjects:
         )
 
     def undone(self, step: EditStep) -> EditedObjects:
-        """Return the objects as before an edit; labels may have been split again meanwhile."""
+        """Return the objects as before an edit; labels may have been split again since."""
         objects, removed, remembered = self.objects, self.removed, self.remembered
         if step.numbers.size:
             numbers = objects.numbers.copy()
@@ -195,7 +195,7 @@ class EditedObjects:
         return replace(self, objects=objects, edited=edited, removed=removed, remembered=remembered)
 
     def taken_back(self, step: Step) -> tuple[EditedObjects, Step]:
-        """Return the objects as before a step, and the step that makes it again."""
+        """Return the objects as before a step, and the step that redoes it."""
         if isinstance(step, EditStep):
             return self.undone(step), self._step(step.box)
         before = self.renumbered(step.numbers)
@@ -204,27 +204,27 @@ class EditedObjects:
 
 @dataclass(frozen=True, eq=False)
 class Renumbering:
-    """What takes other numbers of objects back.
+    """Undoes a change of the numbers of objects.
 
     Parameters
     ----------
     shape : tuple of int
         Of the plane.
     numbers : mapping of int to int
-        Earlier numbers by present ones.
+        Earlier number by present number.
     """
 
     shape: tuple[int, ...]
     numbers: Mapping[int, int]
 
     def inverse(self) -> Renumbering:
-        """Return what gives the objects these numbers again."""
+        """Return the step that redoes it."""
         return Renumbering(self.shape, {new: old for old, new in self.numbers.items()})
 
 
 @dataclass(frozen=True, eq=False)
 class EditStep:
-    """What one edit has replaced: pixels of a box, and the classes of the objects.
+    """Undoes an edit: the pixels of a box and the classes of the objects, as they were before.
 
     Parameters
     ----------
@@ -250,4 +250,4 @@ class EditStep:
 
 
 Step = EditStep | Renumbering
-"""What takes back a change of the objects of a plane."""
+"""Undoes a change of the objects of a plane."""

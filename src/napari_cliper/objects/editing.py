@@ -91,7 +91,7 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
 
 
 def _nearest(parts: NDArray[Any], pixels: NDArray[np.bool_]) -> NDArray[Any]:
-    """For pixels without a part, that of the nearest pixel with one."""
+    """Give pixels without a part the part of the nearest pixel that has one."""
     found = np.zeros_like(parts)
     places = np.nonzero(pixels)
     index = distance_transform_edt(parts == 0, return_distances=False, return_indices=True)

@@ -18,7 +18,7 @@ NO_CLASS = "object"
 def with_objects(
     image: LabelledImage, objects: Objects, labels: NDArray[np.uint16] | None = None
 ) -> LabelledImage:
-    """Return an image whose labels and instances are those of objects.
+    """Return an image with the labels and the instances of objects.
 
     Parameters
     ----------

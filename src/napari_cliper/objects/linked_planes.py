@@ -52,8 +52,8 @@ class LinkedPlanes:
     events : tuple of LinkEvent
         In the order of the planes.
     farthest : float
-        The longest way between frames, in pixels, if objects were linked over motion and gaps;
-        else 0.
+        The longest distance between frames, in pixels, if moving objects and gaps were linked; else
+        0.
     depth : int or None
         The axis along which planes are volumes.
     """
@@ -155,7 +155,7 @@ def _link(
     moving: bool,
     check: Callable[[], object],
 ) -> LinkedPlanes:
-    """Link along all axes, the last first, but not along that of volumes."""
+    """Link along all axes except that of volumes, the last axis first."""
     leading = tuple(max(one) + 1 for one in zip(*planes, strict=True))
     sides = next(iter(planes.values())).objects.numbers.shape
     numbers = np.zeros((*leading, *sides), np.int32)
@@ -196,7 +196,7 @@ def _new_numbers(before: Numbers, after: Numbers) -> dict[int, int]:
 
 
 def _renumbered(event: LinkEvent, inside: Plane, new: Mapping[int, int]) -> LinkEvent:
-    """An event after the objects of some planes have other numbers."""
+    """Return an event with the new numbers of its objects."""
     if event.plane[: len(inside)] != inside:
         return event
     parts = tuple(sorted(new.get(one, one) for one in event.parts))

@@ -22,12 +22,12 @@ LEAST_OVERLAP = 0.1
 """Lowest IoU of two objects that are linked."""
 
 COVERED = 0.5
-"""Share of an object that another one covers if it comes from it."""
+"""An object comes from another one that covers at least this share of it."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """An object that is several objects in the next plane.
+    """An object that becomes several objects in the next plane.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Merge:
-    """Several objects that are one object in the next plane.
+    """Several objects that become one object in the next plane.
 
     Parameters
     ----------

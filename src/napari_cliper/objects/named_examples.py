@@ -77,7 +77,7 @@ def probabilities(
     similar = (_similar_right(one, winners, named) for one in (sizes, patches))
     agreed = max((right, *similar), key=np.sum)
     logits[rows, winners] += _log_odds(agreed, classes)
-    # One object of a class says nothing of how well others of the class are found.
+    # A single object of a class does not tell how well others of the class are found.
     judged = np.bincount(truth, minlength=classes)[truth] > 1
     if judged.any():
         alike = _nearest_right(patches, known, truth)[judged]
@@ -90,7 +90,7 @@ def probabilities(
 
 
 def _log_odds(right: Rows, classes: int) -> float:
-    """Return the weight of a vote by how far it was right for objects of known class; 0 or more."""
+    """Return the weight of a vote from its hits on objects of known class; 0 or more."""
     hits = float(right.sum())
     odds = (hits + 0.5) / (len(right) - hits + 0.5)
     return max(float(np.log(odds * max(classes - 1, 1))), 0.0)

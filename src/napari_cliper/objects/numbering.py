@@ -14,7 +14,7 @@ from .object_set import Numbers, Objects, next_numbers, objects_of, shared_pixel
 from .splitting import SplitSettings, split, split_planes
 
 REACH = 96
-"""How far around a region labels are split too, in pixels, so that its objects are whole."""
+"""Margin around a region, in pixels, in which labels are split too, so that objects are whole."""
 
 
 def keep_numbers(objects: Objects, numbers: Numbers, highest: int = 0) -> Objects:

@@ -1,4 +1,4 @@
-"""What objects look like: size, shape and colour, and the mean patch features of the network."""
+"""Features of objects: size, shape and colour, and the mean patch features of the network."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _measured(
         ids, areas = ids[chosen], areas[chosen]
         own = mapped(numbers, objects.ids, chosen)
         rows, columns = (np.flatnonzero(own.any(axis=axis)) for axis in (1, 0))
-        # With what is around them, which tells a boundary from the border of the image.
+        # One pixel more, so that a boundary can be told from the border of the image.
         top, left = (max(int(one[0]) - 1, 0) for one in (rows, columns))
         box = slice(top, rows[-1] + 2), slice(left, columns[-1] + 2)
         numbers, pixels = np.where(own[box], numbers[box], 0), pixels[box]
@@ -159,7 +159,7 @@ def object_properties(
 
 
 def _sides(numbers: Numbers) -> NDArray[np.uint8]:
-    """How many of its four sides each pixel of an object has to another object or none, (P,)."""
+    """Return how many of the four sides of each pixel border another object or none, (P,)."""
     sides = np.zeros(numbers.shape, np.uint8)
     for axis in (0, 1):
         one, other = (np.moveaxis(array, axis, 0) for array in (numbers, sides))

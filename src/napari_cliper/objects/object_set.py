@@ -89,7 +89,7 @@ class Objects:
     def with_numbers(self, numbers: Numbers, box: tuple[slice, ...] = ()) -> Objects:
         """Return the objects of an array with changed pixels; faster than `objects_of`.
 
-        An object that has got pixels has the class of most of its pixels before; of equal counts
+        An object that gained pixels gets the class that most of its pixels had; of equal counts,
         the lowest label.
 
         Parameters
@@ -97,7 +97,7 @@ class Objects:
         numbers : int32 array
             In the shape of the present one.
         box : tuple of slice, optional
-            The part outside of which nothing has changed.
+            A part that contains all changes.
 
         Raises
         ------

@@ -158,7 +158,7 @@ class PlaneObjects:
         highest: int = 0,
         spacing: Sequence[float] | None = None,
     ) -> PlaneObjects:
-        """Return the objects of changed labels, with the numbers and edits of these.
+        """Return the objects of changed labels, with the numbers and edits of these objects.
 
         Parameters
         ----------

@@ -1,6 +1,6 @@
-"""Split class labels into objects: connected regions, and touching objects apart.
+"""Split class labels into objects: connected regions, and touching objects within them.
 
-A region is taken apart along its necks. The distance of each pixel to the outside of its region
+A region is split at its necks. The distance of each pixel to the outside of its region
 has a maximum in the middle of each roundish part. Parts are the basins of these maxima, as in a
 watershed. Neighbouring parts are joined again if the neck between them is hardly narrower than the
 smaller part, as with h-maxima whose h grows with the part. The remaining parts are the objects.

@@ -59,7 +59,7 @@ def measured(
     if earlier is not None and _same_pixels(earlier, made, image, pixels):
         table = _updated(earlier, made)
     if table is None:
-        table = brief_region_table(object_image(made, with_pixels=True))
+        table = brief_region_table(object_image(made))
     return MeasuredObjects(made, image, pixels, table, _columns(made, table))
 
 

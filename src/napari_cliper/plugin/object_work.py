@@ -304,7 +304,7 @@ def _made(
 # ---------------------------------------------------------------------- measuring
 
 
-def object_image(made: MadeObjects, *, with_pixels: bool) -> LabelledImage:
+def object_image(made: MadeObjects) -> LabelledImage:
     """Return the objects of a plane or volume as an image for export; call it in a thread."""
     seen, plane = made.seen, made.plane
     if made.volume is not None:
@@ -312,12 +312,12 @@ def object_image(made: MadeObjects, *, with_pixels: bool) -> LabelledImage:
         image = replace(
             seen.volume(whole.objects.label_array()),
             classes=whole.classes,
-            image=np.asarray([one.read() for one in made.volume.choices]) if with_pixels else None,
+            image=np.asarray([one.read() for one in made.volume.choices]),
         )
         return with_objects(image, whole.objects)
     region = seen.choice.region or (slice(None), slice(None))
     objects = replace(plane.objects, numbers=plane.objects.numbers[region])
-    image = replace(seen.image(seen.labels, with_pixels=with_pixels), classes=plane.classes)
+    image = replace(seen.image(seen.labels, with_pixels=True), classes=plane.classes)
     return with_objects(image, objects)
 
 
@@ -325,7 +325,7 @@ def write_measurements(
     made: MadeObjects, path: Path, _report: Report, _should_stop: ShouldStop
 ) -> str:
     """Write the table of objects; returns the message."""
-    image = object_image(made, with_pixels=True)
+    image = object_image(made)
     csv = FORMATS["csv"]
     with whole_files(path.parent) as staging:
         csv.save(staging / path.name, image)

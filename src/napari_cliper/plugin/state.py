@@ -287,11 +287,6 @@ class DockState(QObject):
         """The result of the current plane, or None."""
         return self.result.shown
 
-    @property
-    def annotation(self) -> AnnotationLayer | None:
-        """The annotation of the chosen image."""
-        return self.annotations.current()
-
     def seen_labels(self) -> SeenLabels | None:
         """Return the annotation of the current plane, or else its prediction.
 

@@ -1,7 +1,7 @@
-"""The engine: an image and some words in, label maps out. Knows nothing of napari or Qt.
+"""The engine turns an image and some words into labels. It imports neither napari nor Qt.
 
-Its names are listed in ``__init__.pyi``. Each is imported when it is first asked for: nothing here
-loads torch until a `Segmenter` is.
+``__init__.pyi`` lists its public names. Each is imported on first use, so that importing this
+package does not load torch.
 """
 
 import lazy_loader

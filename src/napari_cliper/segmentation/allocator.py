@@ -1,4 +1,4 @@
-"""Memory that Python has freed and the C library keeps. Loads no torch."""
+"""Return memory that Python has freed to the system. Does not load torch."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 def give_back_memory() -> None:
     """Return freed memory to the system; has an effect with glibc (Linux) only.
 
-    glibc keeps what is freed below memory still in use, in each thread's own heap. After jobs in
-    many threads, each with arrays of other sizes, that is gigabytes. Takes milliseconds.
+    In each thread's heap, glibc keeps freed memory that lies below memory still in use. After jobs
+    in many threads with arrays of different sizes, this can be gigabytes. Takes milliseconds.
     """
     if sys.platform != "linux":
         return

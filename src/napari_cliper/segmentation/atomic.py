@@ -1,9 +1,9 @@
-"""Files that are written whole or not at all.
+"""Write files atomically: completely or not at all.
 
-A file is written beside the old one, brought to the disk, and renamed over it: POSIX and Windows
-both promise that a reader, and whoever comes after a kill, finds the one or the other. The
-`fsync` before the rename is for a power cut, after which some file systems would otherwise
-have the new name and none of its content.
+A new file is written beside the old one, flushed to disk, and renamed over it. On POSIX and
+Windows, readers then find either the old or the new file, even after the process was killed. The
+`fsync` before the rename protects against power cuts, after which some file systems would otherwise
+have the new name without its content.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from secrets import token_hex
 
 
 def sync_file(path: Path) -> None:
-    """Have the content of a file on the disk when this returns."""
-    with path.open("r+b") as file:  # Windows syncs only what may be written
+    """Flush a file to disk."""
+    with path.open("r+b") as file:  # Windows syncs only files that are open for writing
         os.fsync(file.fileno())
 
 
 def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk, as far as the system can do that.
+    """Flush the entries of a folder to disk, if the system supports it.
 
-    Windows opens no folders, and some network disks do not sync them: what is in the folder
-    is whole all the same, and an error now would call a save failed that was made.
+    Windows cannot open folders, and some network drives cannot sync them. Errors are ignored,
+    because the files themselves are complete.
     """
     with suppress(OSError):
         descriptor = os.open(path, os.O_RDONLY)
@@ -38,7 +38,7 @@ def sync_folder(path: Path) -> None:
 
 
 def move(part: Path, path: Path) -> None:
-    """Put a finished file in the place of another on the same disk.
+    """Replace a file by a finished one on the same disk.
 
     Raises
     ------
@@ -52,17 +52,17 @@ def move(part: Path, path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, which takes its place when the block ends.
+    """Context manager: write a temporary file that replaces `path` when the block ends.
 
     Yields
     ------
     Path
-        Where to write. When the block fails, the file is deleted and `path` is as it was.
+        The temporary file. If the block raises, it is deleted and `path` is unchanged.
 
     Raises
     ------
     OSError
-        For a full disk and the like; the old file is then as it was.
+        If it cannot be written, for example on a full disk; the old file is then unchanged.
     """
     part = path.with_name(f".{path.name}.{token_hex(4)}.tmp")
     try:
@@ -75,7 +75,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put content in the place of a file.
+    """Write bytes to a file atomically.
 
     Raises
     ------
@@ -87,17 +87,17 @@ def write(path: Path, content: bytes) -> None:
 
 
 def move_all(moves: Mapping[Path, Path]) -> None:
-    """Move files and folders to their places on the same disk; all of them, or none.
+    """Move files and folders on the same disk: all of them, or none.
 
     Parameters
     ----------
     moves : mapping of Path to Path
-        Place by source. What is in a place already is replaced by what is of its kind.
+        Destination by source. An existing file is replaced by a file, a folder by a folder.
 
     Raises
     ------
     OSError
-        Every place is then as it was.
+        All destinations are then unchanged.
     """
     done: list[tuple[Path, Path | None]] = []
     try:
@@ -116,7 +116,7 @@ def move_all(moves: Mapping[Path, Path]) -> None:
 
 
 def _kept_aside(path: Path, target: Path) -> Path:
-    """Keep what is about to be replaced: a file stays in its place until then."""
+    """Back up what is about to be replaced; a file stays in its place until then."""
     if path.is_dir() != target.is_dir():
         raise OSError(errno.EISDIR if target.is_dir() else errno.ENOTDIR, "", str(target))
     aside = path.with_name(f"{path.name}.before")

@@ -1,4 +1,4 @@
-"""The parts of the work on a large image, and what is known of the image after some of them.
+"""The parts of the work on a large image, and what is known about the image after some of them.
 
 See `chunked_labels`.
 """
@@ -18,7 +18,7 @@ from .labelling.label_rule import ClassRanges
 from .tiles import Window
 
 UNIT = 1 << 30
-"""Uncertainties are added up as integers of this fraction, so that their order has no influence."""
+"""Uncertainties are summed as integer multiples of 1 / `UNIT`, so their order has no effect."""
 
 Kind = Literal["encode", "score", "summarise", "join", "label", "find", "compare"]
 
@@ -152,5 +152,5 @@ class Known:
 
 
 def either(a: T | None, b: T | None, both: Callable[[T, T], T]) -> T | None:
-    """Combine two values, of which each may be missing."""
+    """Combine two values, either of which may be missing."""
     return a if b is None else b if a is None else both(a, b)

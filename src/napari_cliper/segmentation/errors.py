@@ -1,8 +1,7 @@
-"""What can go wrong, in words a person can act on.
+"""The errors that the engine raises.
 
-Every error of the engine says what was wrong, with the value, and what to do
-about it. None of them is a `RuntimeError`: generator workers of Qt programs
-swallow those.
+Each message says what was wrong, with the value, and what to do about it. None is a `RuntimeError`,
+because generator workers of Qt programs swallow those.
 """
 
 from __future__ import annotations
@@ -12,44 +11,44 @@ from difflib import get_close_matches
 
 
 class SegmentationError(Exception):
-    """Base of every error that the engine raises on purpose."""
+    """Base class of the errors that the engine raises."""
 
 
 class InvalidInputError(SegmentationError, ValueError):
-    """An image, a word or a setting that cannot be worked with."""
+    """An image, a word or a setting is invalid."""
 
 
 class WeightsUnavailableError(SegmentationError):
-    """Weights that are neither on disk nor to be had from where they live."""
+    """Weights are not on disk and cannot be downloaded."""
 
 
 class DamagedWeightsError(SegmentationError):
-    """A weight file that is truncated, of another shape, or not plain tensors."""
+    """A weight file is truncated, has tensors of other shapes, or contains more than tensors."""
 
 
 class OutOfMemoryError(SegmentationError):
-    """The memory of the device did not suffice; the message says what to change."""
+    """The device ran out of memory; the message says what to change."""
 
 
 class WorkerLostError(SegmentationError):
-    """Workers of a cluster died or do not answer."""
+    """Workers of a cluster died or do not respond."""
 
 
 class Stopped(SegmentationError):  # noqa: N818 - a request that was granted, not a failure
-    """The caller's `should_stop` asked the engine to stop."""
+    """The caller's `should_stop` returned True."""
 
 
 def unknown_choice(what: str, value: str, known: Iterable[str]) -> InvalidInputError:
-    """The error for a name that is in no table, with the nearest name that is.
+    """Return the error for an unknown name; it suggests the nearest known name.
 
     Parameters
     ----------
     what : str
-        What was being chosen, e.g. ``"method"``.
+        What the name is for, such as ``"method"``.
     value : str
-        The name that is not known.
+        The unknown name.
     known : iterable of str
-        The names that are.
+        The known names.
     """
     names = list(known)
     folded = {name.casefold(): name for name in names}

@@ -107,7 +107,7 @@ class ImageReader:
             check_sam_memory(self.config.sam_model, device, free)
 
     def features(self, image: ImageInput, settings: Settings, monitor: Monitor) -> ClipFeatures:
-        """CLIP's features of an image or tile; see `features_of_each`."""
+        """Return CLIP's features of an image or tile; see `features_of_each`."""
         (found,) = self.features_of_each([image], settings, monitor)
         return found
 

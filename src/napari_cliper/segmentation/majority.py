@@ -1,4 +1,4 @@
-"""The most frequent value of groups. Pure functions."""
+"""The most frequent value in each group. Pure functions."""
 
 from __future__ import annotations
 

@@ -44,13 +44,13 @@ class Networks:
 
     @property
     def source(self) -> loading.ClipSource:
-        """Which CLIP it is; told without loading it."""
+        """The CLIP model and its properties, known without loading it."""
         if self._source is None:
             self._source = loading.clip_source(self.config.model)
         return self._source
 
     def load(self, monitor: Monitor, *, only: Collection[str] = ()) -> None:
-        """Fetch and load the networks that are needed and not loaded yet.
+        """Download and load the networks that are needed and not loaded yet.
 
         Parameters
         ----------
@@ -75,11 +75,11 @@ class Networks:
                 self.loaded[name] = loaded
 
     def for_one_job(self, name: str, monitor: Monitor) -> AbstractContextManager[Any]:
-        """Context manager: a loaded network, which stops when the monitor says so."""
+        """Context manager: a loaded network whose passes end when the monitor requests a stop."""
         return self.loaded[name].for_one_job(monitor)
 
     def share_with(self, other: Networks) -> None:
-        """Give another configuration the networks and text embeddings in common."""
+        """Share networks and text embeddings with another configuration."""
         other.loaded = {
             name: loaded
             for name, loaded in self.loaded.items()
@@ -89,7 +89,7 @@ class Networks:
             other.text_embeddings = self.text_embeddings.copy()
 
     def _key(self, name: str) -> tuple[str, ...]:
-        """What makes a network the same network."""
+        """Return the key by which a network is shared."""
         names = {
             "clip": self.config.model,
             "foundation": self.config.chosen_foundation,
@@ -104,7 +104,7 @@ class Networks:
         return sum(loaded.nbytes for loaded in list(self.loaded.values()))
 
     def unload(self) -> None:
-        """Let go of the networks; their memory is free once nobody else uses them."""
+        """Release the networks; memory is freed once nobody else uses them."""
         self.loaded.clear()
         self.text_embeddings.clear()
         if self.device.type == "cuda":
@@ -112,7 +112,7 @@ class Networks:
 
     @property
     def identity(self) -> str:
-        """All that patch features depend on but the image; loads CLIP where it is not loaded."""
+        """Identifier of everything that patch features depend on, except the image; loads CLIP."""
         if "clip" not in self.loaded:
             with self.guard("loading the networks"):
                 self.load(Monitor(), only=["clip"])
@@ -131,7 +131,7 @@ class Networks:
     def embed_text(
         self, words: Iterable[Prompts], monitor: Monitor
     ) -> tuple[list[TextEmbedding], list[str]]:
-        """The text embedding of each word, and notes about prompts that were cut off.
+        """Return the text embedding of each word, and notes on truncated prompts.
 
         Parameters
         ----------
@@ -163,7 +163,7 @@ class Networks:
 
     @contextmanager
     def guard(self, doing: str) -> Iterator[None]:
-        """Turn torch's out-of-memory errors into one that says what to change."""
+        """Turn torch's out-of-memory errors into an error that says what to change."""
         try:
             yield
         except (MemoryError, RuntimeError) as error:

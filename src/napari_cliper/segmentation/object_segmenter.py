@@ -64,7 +64,7 @@ class ObjectSegmenter:
         return self._loaded
 
     def unload(self) -> None:
-        """Let go of the model; its memory is free once nobody else uses it."""
+        """Release the model; memory is freed once nobody else uses it."""
         self._loaded = None
 
     @property

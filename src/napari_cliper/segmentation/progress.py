@@ -1,9 +1,8 @@
-"""How a long step tells where it is, and how it is stopped.
+"""Report the progress of long steps, and stop them.
 
-One callback carries the progress of stages, windows, network blocks and
-downloads alike; another is asked whether to go on. Forward hooks, which are
-public in torch, ask it in front of every module of a network, so that stopping
-takes a fraction of a second also inside one pass.
+One callback receives the progress of stages, windows, network blocks and downloads; another one
+says whether to stop. Forward hooks of torch call it before every module of a network, so that even
+a single pass stops within a fraction of a second.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ class Progress:
     Parameters
     ----------
     stage : str
-        What is being done, in words: ``"Encoding the image"``.
+        The current step in words, such as ``"Encoding the image"``.
     done, total : int
-        How much of this stage is behind us. `total` is 0 where it is not known.
+        How much of the step is done. `total` is 0 if it is unknown.
     unit : {'step', 'byte'}
         What `done` and `total` count.
     """

@@ -1,4 +1,4 @@
-"""Join the scores of words with what visual prototypes say, pixel by pixel.
+"""Combine the scores of words with those of visual prototypes, pixel by pixel.
 
 The prototypes of the requested classes and of the background compete with each other
 (`prototype_classifier`). At each pixel, the score of a class by prototypes is its probability
@@ -42,7 +42,7 @@ from .tile_arrays import stored_features
 from .tiles import Window, squares
 
 CACHE_BYTES = 1 << 27
-"""Bytes of what pixel features say that are kept in memory."""
+"""Bytes of pixel logits that are kept in memory."""
 
 PRESENT = 2.0
 """Largest score of a class by prototypes, relative to the default class threshold. So words that do
@@ -260,7 +260,7 @@ class JoinedPlanes:
         classes = len(self._scores.classes)
         planes = self._source.at(window)
         words, own = self._by_words(planes), self._by_prototypes(window)
-        # What words know well of other classes speaks against prototypes of a few.
+        # Where words find another class with certainty, prototypes of a few classes count less.
         known = words[:classes] * (1 - torch.tensor(self._weights[:-1]))[:, None, None]
         best, which = known.max(dim=0)
         second = known.scatter(0, which[None], 0).amax(dim=0)

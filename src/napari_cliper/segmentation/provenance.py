@@ -1,4 +1,4 @@
-"""What goes into the record of a result, as JSON can hold it."""
+"""The provenance record of a result, as JSON values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PACKAGES = ("napari-cliper", "torch", "open_clip_torch", "diffusers", "timm", "n
 
 @cache
 def versions() -> Mapping[str, str]:
-    """Of Python and of what the result depends on; read from the disk once."""
+    """Versions of Python and of the libraries that results depend on; read once."""
     found = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
     return MappingProxyType(found)
 
@@ -78,7 +78,7 @@ def engine_record(networks: Networks) -> dict[str, Any]:
 def prototype_usage(
     prototypes: Prototypes | None, classes: Sequence[ClassPrompt], fusion: PrototypeFusion | None
 ) -> dict[str, Any]:
-    """Which prototypes were asked, and how much they counted."""
+    """The prototypes that were used, and their weights."""
     if prototypes is None or fusion is None:
         return {}
     weights = zip((*(one.name for one in classes), BACKGROUND), fusion.weight.tolist(), strict=True)

@@ -15,10 +15,10 @@ Rule = Literal["cliper", "probability"]
 
 
 def lazily(module: str, name: str, *arguments: Any) -> Callable[..., Any]:
-    """A function that imports a class or function of the engine when it is called, and calls it.
+    """Return a function that imports a class or function of the engine and calls it.
 
-    Rows name what they make in this way, so that reading a table imports neither torch nor any
-    network's library.
+    Rows refer to classes in this way, so that importing a table loads neither torch nor the library
+    of a network.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def lazily(module: str, name: str, *arguments: Any) -> Callable[..., Any]:
 
 
 def choose(what: str, name: str, table: Mapping[str, R]) -> R:
-    """The row of a table with this name.
+    """Return the row with a name.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Provisional labels of what is visible of a large image, before all its tiles are encoded.
 
-Their maxima are those so far: of the tiles that the view touches, and of other tiles that are
-already in the store. The result of the whole image replaces them.
+They use the maxima known so far: those of the tiles that the view touches, and of other tiles that
+are already in the store. The result of the whole image replaces them.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _reduced(image: TiledImage, view: Window) -> NDArray[np.uint8] | None:
 
 
 class _Tile(NamedTuple):
-    """A tile of which the features are in the store."""
+    """A tile whose features are in the store."""
 
     place: Window
     keys: Mapping[TilePart, str]

@@ -1,4 +1,4 @@
-"""The words and prototypes of a question as vectors that patch features are compared with."""
+"""Words and prototypes as vectors, with which patch features are compared."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def question_of(
     remarks: Iterable[str],
     monitor: Monitor,
 ) -> Question:
-    """Return what an image is asked; `remarks` on the image and the settings come first."""
+    """Return the vectors and notes; `remarks` on image and settings come first."""
     warnings = word_warnings(networks, classes)
     queries, cut_off = word_queries(networks, classes, background, monitor)
     fusion, unused = fused_prototypes(

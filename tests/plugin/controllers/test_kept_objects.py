@@ -20,7 +20,7 @@ def test_undo_and_redo_keep_classes_that_were_reordered_renamed_or_deleted():
     classes = {1: CELL, 2: FIBRE}
     plane = PlaneObjects.empty(labels.shape, classes).split_again(labels, classes, ObjectsChoice())
     kept = KeptObjects(SavedObjects())
-    kept.edit(KEY, plane, plane.given({2: 1}))
+    kept.edit_planes({KEY: (plane, plane.given({2: 1}))})
 
     def names():
         now = kept.of(KEY, labels.shape)

@@ -31,7 +31,6 @@ OBJECT_KEY = "instance_id"
 """Key of an annotation with the number of its object, which is the same in all planes."""
 
 Kind = Literal["instances", "stuff"]
-Segmentation = Literal["polygon", "rle"]
 
 KINDS: Mapping[Kind, str] = MappingProxyType(
     {
@@ -46,7 +45,6 @@ def coco_record(
     categories: Mapping[str, int] | None = None,
     *,
     kind: Kind = "instances",
-    segmentation: Segmentation = "polygon",
 ) -> dict[str, Any]:
     """A data set in COCO's format.
 
@@ -55,6 +53,12 @@ def coco_record(
     ignored pixels are not annotated. Image ids count from 1 in the order given, annotation ids
     from 1 through all images. Instances of images with objects have the number of the object as
     ``instance_id``.
+
+    Instances are polygons along pixel edges, so that a single pixel is a square of side 1. A region
+    connected only by corners has several polygons. A region whose polygons pycocotools would decode
+    to other pixels gets a run-length code. These are the regions with holes, which COCO's polygons
+    cannot have; of 100,000 random regions without a hole there was none. A training program must
+    therefore accept both forms. Stuff always has run-length codes.
 
     Parameters
     ----------
@@ -65,13 +69,6 @@ def coco_record(
         The category id of each class. Default: the labels. See `categories.categories_of`.
     kind : "instances" or "stuff"
         See `KINDS`.
-    segmentation : "polygon" or "rle"
-        How instances are stored; stuff always has run-length codes. ``"polygon"`` follows pixel
-        edges, so that a single pixel is a square of side 1. A region connected only by corners
-        has several polygons. A region whose polygons pycocotools would decode to other pixels gets
-        a run-length code. These are the regions with holes, which COCO's polygons cannot have;
-        of 100,000 random regions without a hole there was none. A training program must therefore
-        accept both forms.
 
     Returns
     -------
@@ -99,7 +96,7 @@ def coco_record(
     table = categories_of(collecting(), categories)
     annotations = [
         {"id": number, **annotation}
-        for number, annotation in enumerate(_annotations(images, table, kind, segmentation), 1)
+        for number, annotation in enumerate(_annotations(images, table, kind), 1)
     ]
     return {
         "info": {
@@ -126,13 +123,12 @@ def write_coco(
     categories: Mapping[str, int] | None = None,
     *,
     kind: Kind = "instances",
-    segmentation: Segmentation = "polygon",
 ) -> None:
     """Write a data set as COCO JSON; parameters and errors as in `coco_record`.
 
     The file is ASCII, because pycocotools opens it with the default encoding of the system.
     """
-    record = coco_record(images, categories, kind=kind, segmentation=segmentation)
+    record = coco_record(images, categories, kind=kind)
     path.write_text(json.dumps(record, allow_nan=False), encoding="ascii")
 
 
@@ -204,9 +200,7 @@ def _category(category: Category, kind: Kind) -> dict[str, Any]:
     return record
 
 
-def _annotations(
-    images: Images, table: Categories, kind: Kind, segmentation: Segmentation
-) -> Iterator[dict[str, Any]]:
+def _annotations(images: Images, table: Categories, kind: Kind) -> Iterator[dict[str, Any]]:
     for number, (image, ids) in enumerate(zip(images, table.of_label, strict=True), 1):
         size = image.labels.shape
         if kind == "stuff":
@@ -217,14 +211,9 @@ def _annotations(
                     mask &= ~image.ignored
                 yield _annotation(_rle(mask, size), None, number, category, kind)
         else:
-            for region in find_regions(
-                image.labels,
-                image.ignored,
-                outlines=segmentation == "polygon",
-                instances=image.instances,
-            ):
+            for region in find_regions(image.labels, image.ignored, instances=image.instances):
                 rle = _rle(region.mask, size, region.left, region.top)
-                polygons = _polygons(region, rle) if segmentation == "polygon" else None
+                polygons = _polygons(region, rle)
                 found = _annotation(rle, polygons, number, ids[region.label], kind)
                 yield found if image.instances is None else {**found, OBJECT_KEY: region.number}
 

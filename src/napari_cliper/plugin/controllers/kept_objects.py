@@ -175,10 +175,6 @@ class KeptObjects:
         """Whether there is an edit to take back."""
         return bool(self._done)
 
-    def edit(self, key: Key, before: PlaneObjects, after: PlaneObjects) -> None:
-        """Use edited objects of a plane, as one undo step."""
-        self.edit_planes({key: (before, after)})
-
     def edit_planes(self, planes: Mapping[Key, tuple[PlaneObjects, PlaneObjects]]) -> None:
         """Use edited objects of several planes, as one undo step.
 

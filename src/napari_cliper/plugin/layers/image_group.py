@@ -159,11 +159,6 @@ class ImageGroup(Image):
         return self._combined()
 
     @property
-    def shown(self) -> bool:
-        """Whether napari adds the layers up: all but the lowest visible one blend additively."""
-        return self.axis is not None or _adds_up(self.members)
-
-    @property
     def fits(self) -> bool:
         """Whether the layers still have one shape and place, which is that of the group."""
         if self.axis is not None:
@@ -246,6 +241,7 @@ def full_resolution(layer: Image) -> Any:
 
 
 def _adds_up(members: Sequence[Image]) -> bool:
+    """Whether napari adds the layers up: all but the lowest visible one blend additively."""
     return all(one.blending == "additive" for one in members[1:])
 
 

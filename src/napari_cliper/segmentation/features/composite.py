@@ -145,7 +145,7 @@ class Channel:
 class Composite:
     """Channels as one 8-bit RGB array, combined where it is indexed.
 
-    It stands for an image in `Segmenter.embed`; with tiles, each is combined when it is read.
+    `Segmenter.embed` accepts it as an image; with tiles, each tile is combined when it is read.
 
     Parameters
     ----------

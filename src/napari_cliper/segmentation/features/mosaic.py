@@ -46,7 +46,7 @@ class Mosaic:
         self._total[:, *here] += found[:, *part] * self._weight[part]
 
     def result(self, count: int) -> Tensor:
-        """The mosaic, (count, h, w) float32; `count` is that of the maps."""
+        """The mosaic, (count, h, w) float32, where `count` is the number of maps."""
         if self._total is None:
             return torch.zeros(count, *self._within.shape)
         return self._total / self._weights

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 class Pyramid:
     """An image at several resolutions; each tile is read from the one that fits its scale.
 
-    It stands for an image in `Segmenter.embed`, with tiles.
+    `Segmenter.embed` accepts it as an image, with tiles.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ CONTRAST_PIXELS = 1 << 20
 class TiledImage:
     """An 8-bit RGB image that is converted and scaled region by region.
 
-    It stands for a `preprocessing.RGBImage` that may be too large to be read as a whole.
+    Takes the place of a `preprocessing.RGBImage` for images that may be too large to be read whole.
 
     Parameters
     ----------

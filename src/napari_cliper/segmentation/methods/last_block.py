@@ -154,12 +154,12 @@ class LastBlockMethod(Method):
         return probability_maps(embedding, queries, settings)
 
 
-def scaled_block(block: int, layers: int, published: int = 12) -> int:
-    """Return the block of a CLIP of `layers` blocks that corresponds to one of `published` blocks.
+def scaled_block(block: int, layers: int) -> int:
+    """Return the block of a CLIP of `layers` blocks that corresponds to one of ViT-B's 12 blocks.
 
     Blocks are counted from 1; the last one is never returned.
     """
-    return min(max(round(block * layers / published), 1), layers - 1)
+    return min(max(round(block * layers / 12), 1), layers - 1)
 
 
 def scaling_note(method: str, layers: int, published: Collection[int]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from ..tables import lazily
 
 Kind = Literal["clip", "diffusion", "foundation", "sam", "autoencoder"]
 Network = Literal["diffusion", "foundation", "sam"]
-"""A network that may take part beside CLIP."""
+"""A network that can be used in addition to CLIP."""
 
 
 _DINO = lazily("models.dino", "build")

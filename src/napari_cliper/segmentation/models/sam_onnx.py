@@ -1,4 +1,4 @@
-"""SAM's encoder and decoder as ONNX files. ONNX files hold a graph of operations and run no code.
+"""SAM's encoder and decoder as ONNX files, which hold a graph of operations and no code.
 
 The only module that imports onnxruntime, which the extra ``onnx`` installs. Two kinds of encoders
 are told apart by the shape of their only input: (1, 3, S, S), which takes a normalised and padded

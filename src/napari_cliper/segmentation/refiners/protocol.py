@@ -21,7 +21,7 @@ from .attention_maps import SelfAttention
 class Refiner(Protocol):
     """Sharpens the borders of coarse maps.
 
-    A refiner has no state, chooses no device and loads nothing. One without a network implements
+    A refiner has no state, chooses no device and loads nothing. Without a network, it implements
     only `refine`.
     """
 

@@ -34,7 +34,7 @@ CACHE_BYTES = 1 << 28
 
 
 class Summary(NamedTuple):
-    """What is known of refined planes after one pass over the image or a part of it.
+    """Summary of refined planes over the image or a part of it.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class Sam(NetworkRefiner):
             span = planes.amax(dim=(1, 2), keepdim=True) - low + 1e-6
         present = maps.amax(dim=(1, 2)) > settings.class_threshold
         scores = ((planes - low) / span) * present[:, None, None]
-        found = max(least, settings.background_threshold)  # others are no class
+        found = max(least, settings.background_threshold)  # the others have no class
         labels = scores.argmax(dim=0).numpy()
         regions = find_regions(scores, labels, least=found, least_area=LEAST_AREA)
         masks = _masks(network, outlines, scores, regions, least, monitor)

@@ -1,4 +1,4 @@
-"""Annotated pixels of an image that a prototype stands for; a pixel classifier learns from them."""
+"""Annotated pixels that a prototype represents; a pixel classifier learns from them."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Prototypes:
         return tuple(sorted({self.pixel_sizes[one] for one in sources if one in self.pixel_sizes}))
 
     def remembered(self, name: Hashable, make: Callable[[], T]) -> T:
-        """Return what is made of these prototypes; the last one is remembered."""
+        """Return what `make` computes from these prototypes; the last result is cached."""
         found: T | None = self._made.get(name)
         if found is None:
             found = make()
