@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..segmentation import LazyArray
 
-class AxisSlice:
+
+class AxisSlice(LazyArray):
     """One index along an axis of an array, as an array that is read where it is indexed.
 
     Parameters
@@ -26,8 +27,6 @@ class AxisSlice:
         sides = [1 if i == axis else int(n) for i, n in enumerate(array.shape)]
         self.shape = tuple(sides if keep else sides[:axis] + sides[axis + 1 :])
         self.dtype = np.dtype(array.dtype)
-        self.ndim = len(self.shape)
-        self.size = math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part; the index has integers and slices."""
@@ -40,8 +39,3 @@ class AxisSlice:
         else:
             parts[self._axis] = self._index
         return np.asarray(self._array[tuple(parts)])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of it."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
 from ..labels.units import known_unit
+from ..segmentation import LazyArray
 from .decoding_errors import explained
 from .files import FileError
 from .tiff_structure import StructureError
@@ -30,7 +31,7 @@ _ADVICE = "Give the folder of an image in OME-Zarr 0.4 or 0.5"
 
 
 @dataclass(frozen=True, eq=False)
-class OmeZarr:
+class OmeZarr(LazyArray):
     """The full-size pixels of an OME-Zarr image, of which a part is read when it is indexed.
 
     Parameters
@@ -65,16 +66,6 @@ class OmeZarr:
         """That of the pixels."""
         return np.dtype(self.array.dtype)
 
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.order)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
-
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part of the image; the index has integers and slices.
 
@@ -92,11 +83,6 @@ class OmeZarr:
         with explained(self.path):
             found = np.asarray(self.array[tuple(stored)])
         return found.transpose([sorted(kept).index(axis) for axis in kept])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of it."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)
 
 
 def is_zarr(path: Path) -> bool:

@@ -18,6 +18,7 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
+from ..segmentation import LazyArray
 from .decoded_image import Colours, DecodedImage, several_images, upright
 from .decoding_errors import explained
 from .tiff_structure import StructureError, UnsupportedImageError, check_structure
@@ -108,7 +109,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 
 @dataclass(frozen=True, eq=False)
-class LazyTiff:
+class LazyTiff(LazyArray):
     """The pixels of a TIFF, of which a part is read when it is indexed.
 
     Parameters
@@ -125,16 +126,6 @@ class LazyTiff:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     axes: str = "YX"
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part of the image; the index has integers and slices.
@@ -156,11 +147,6 @@ class LazyTiff:
             array = zarr.open_array(_only_series(self.path, file).aszarr(level=0), mode="r")
             stored = tuple(0 if side == 1 else next(long) for side in array.shape)
             return np.asarray(array[stored]).reshape(sides)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of it."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)
 
 
 def open_tiff(path: Path) -> LazyTiff | None:

@@ -43,6 +43,7 @@ from .labelling.live_labels import corrected as corrected
 from .labelling.thresholds import AGREEMENT_LIMIT as AGREEMENT_LIMIT
 from .labelling.thresholds import Thresholds as Thresholds
 from .labelling.uncertainty import most_uncertain as most_uncertain
+from .lazy_array import LazyArray as LazyArray
 from .majority import most_frequent as most_frequent
 from .methods.table import METHODS as METHODS
 from .methods.table import MethodRow as MethodRow

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..io.images import open_image_with_axes, read_image_with_axes
 from ..labels.axes import NAMES, UNKNOWN, described
-from ..segmentation import MIN_SIDE, Composite, InvalidInputError
+from ..segmentation import MIN_SIDE, Composite, InvalidInputError, LazyArray
 from .channels import ChannelColour, ContrastRule, check_channels
 
 Plane = tuple[int, ...]
@@ -179,7 +179,7 @@ class ImagePlanes:
 
 
 @dataclass(frozen=True, eq=False)
-class PlaneView:
+class PlaneView(LazyArray):
     """One plane of an array, of which a part is read when it is indexed.
 
     Parameters
@@ -201,16 +201,6 @@ class PlaneView:
         return tuple(int(side) for axis, side in sides if axis not in self.at)
 
     @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
-
-    @property
     def dtype(self) -> np.dtype[Any]:
         """That of the array."""
         dtype: np.dtype[Any] = np.dtype(self.array.dtype)
@@ -223,11 +213,6 @@ class PlaneView:
         return np.asarray(
             self.array[tuple({**self.at, **parts}.get(axis, slice(None)) for axis in self.order)]
         )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of the plane."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)
 
 
 @dataclass(frozen=True, eq=False)

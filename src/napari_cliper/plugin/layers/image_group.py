@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import product
@@ -19,13 +18,13 @@ from ...io.axis_slice import AxisSlice
 from ...io.ome_zarr_images import OmeZarr
 from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import axes_from_names
-from ...segmentation import COLOUR_STEPS, Channel, Composite, percentile_limits
+from ...segmentation import COLOUR_STEPS, Channel, Composite, LazyArray, percentile_limits
 from .. import ui_text
 
 _MOVES = ("scale", "translate", "rotate", "shear", "affine")
 
 
-class ChannelArray:
+class ChannelArray(LazyArray):
     """The RGB pixels of a group, as an array that is combined where it is indexed.
 
     How the channels are shown is fixed when this is made, and worked out when it is first read.
@@ -43,8 +42,6 @@ class ChannelArray:
         self._displays = displays
         self.shape = (*planes[0].shape, 3)
         self.dtype = np.dtype(np.uint8)
-        self.ndim = len(self.shape)
-        self.size = math.prod(self.shape)
 
     @cached_property
     def composite(self) -> Composite:
@@ -54,10 +51,6 @@ class ChannelArray:
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
         """Return the colours of a part; the index is that of an array without colours."""
         return self.composite[index]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return all colours, (..., Y, X, 3) uint8."""
-        return self.composite.__array__(dtype)
 
 
 class ImageGroup(Image):

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...segmentation import Composite, Pyramid
+from ...segmentation import Composite, LazyArray, Pyramid
 
 Sides = tuple[slice, slice]
 
 
-class LazyPlane:
+class LazyPlane(LazyArray):
     """A region of one plane of an array; equal for the same region of the same array.
 
     Parameters
@@ -32,8 +32,6 @@ class LazyPlane:
         sides = tuple(part.stop - part.start for part in region)
         self.shape = (*sides, *(int(n) for n in array.shape[len(plane) + 2 :]))
         self.dtype = np.dtype(array.dtype)
-        self.ndim = len(self.shape)
-        self.size = math.prod(self.shape)
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part: slices of rows and columns, in pixels of the region."""
@@ -44,11 +42,6 @@ class LazyPlane:
             start, stop, _ = part.indices(whole.stop - whole.start)
             inside.append(slice(whole.start + start, whole.start + stop))
         return np.asarray(self._array[(*self._plane, *inside)])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Read all of it."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)
 
     def __eq__(self, other: object) -> bool:
         """Whether another one reads the same pixels."""

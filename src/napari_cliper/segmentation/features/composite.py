@@ -6,7 +6,6 @@ its colormap. The coloured channels, times their opacities, are added and clippe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidInputError
+from ..lazy_array import LazyArray
 from .contrast import Limits, check_gamma, checked_limits
 
 Colour = tuple[float, float, float]
@@ -142,7 +142,7 @@ class Channel:
 
 
 @dataclass(frozen=True, eq=False)
-class Composite:
+class Composite(LazyArray):
     """Channels as one 8-bit RGB array, combined where it is indexed.
 
     `Segmenter.embed` accepts it as an image; with tiles, each tile is combined when it is read.
@@ -178,16 +178,6 @@ class Composite:
     def shape(self) -> tuple[int, ...]:
         """(..., Y, X, 3)."""
         return (*(int(side) for side in self.planes[0].shape), 3)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -227,11 +217,6 @@ class Composite:
         mixed *= 255
         np.rint(mixed.clip(0, 255, out=mixed), out=mixed)
         return mixed.astype(np.uint8)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Return all colours, (..., Y, X, 3) uint8."""
-        every = self[...]
-        return every if dtype is None else every.astype(dtype)
 
     def read(self, index: Any) -> Composite:
         """Return a part of the image as a composite whose planes are copies in memory."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lazy_array import LazyArray
+
 
 @dataclass(frozen=True, eq=False)
-class Pyramid:
+class Pyramid(LazyArray):
     """An image at several resolutions; each tile is read from the one that fits its scale.
 
     `Segmenter.embed` accepts it as an image, with tiles.
@@ -29,16 +30,6 @@ class Pyramid:
     def shape(self) -> tuple[int, ...]:
         """Shape of the largest level."""
         return tuple(int(side) for side in self.levels[0].shape)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of values of the largest level."""
-        return math.prod(self.shape)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -1,0 +1,40 @@
+"""The base class of arrays of which a part is read when they are indexed."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class _Shaped(Protocol):
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class _Indexed(_Shaped, Protocol):
+    def __getitem__(self, index: Any, /) -> NDArray[Any]: ...
+
+
+class LazyArray:
+    """An array of which a part is read, or computed, when it is indexed.
+
+    A subclass has `shape`, `dtype` and `__getitem__`.
+    """
+
+    @property
+    def ndim(self: _Shaped) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self: _Shaped) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    def __array__(self: _Indexed, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read all of it."""
+        every = np.asarray(self[...])
+        return every if dtype is None else every.astype(dtype)
