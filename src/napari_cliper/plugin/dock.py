@@ -1,6 +1,8 @@
 """The dock: builds the panels and controllers, which connect themselves.
 
-The engine computes in a thread; layers are changed in the window's thread only.
+A controller that needs only the state and its panel is a row of `panel_table.PANELS`. Those that
+need each other are built here, by page. The engine computes in a thread; layers are changed in the
+window's thread only.
 """
 
 from __future__ import annotations
@@ -76,57 +78,90 @@ class CliperWidget(DockPanels):
         self.keys = ViewerKeys(napari_viewer)
         self.canvas_context = CanvasContext(self, napari_viewer)
         self.controllers: list[Controller] = []
-        add = self._add
-        viewer, corrections = napari_viewer, self.corrections_panel
-        images, classes, engine = self.image_panel, self.classes_panel, self.engine_panel
-        self.main_job = add(MainJob(self.status_panel, images))
-        self.result = add(LiveResult(viewer, images, self.threshold_panel))
-        self.annotation_controller = add(
+        self.panels: dict[str, Panel] = {}
+        self._add_state()
+        self._add_corrections()
+        self._add_engine()
+        self._add_runs()
+        self._add_projects()
+        self._add_panels()
+        self._field_keys = FieldKeys(self)
+        napari_viewer.events.theme.connect(self._on_theme)
+        self._on_theme()
+        self.state.inputs_changed.emit()
+
+    # ------------------------------------------------------------------ building
+
+    def _add(self, controller: C) -> C:
+        """Show the messages of a controller, bind its keys, and close it with the dock."""
+        controller.message.connect(self._say)
+        self.keys.bind(controller.keys)
+        self.controllers.append(controller)
+        return controller
+
+    def _add_state(self) -> None:
+        """Build the main job, the result, the annotations, and the state that the others follow."""
+        images, classes = self.image_panel, self.classes_panel
+        self.main_job = self._add(MainJob(self.status_panel, images))
+        self.result = self._add(LiveResult(self.viewer, images, self.threshold_panel))
+        self.annotation_controller = self._add(
             AnnotationController(
-                viewer, self.annotation_panel, self.result, images, classes, self.main_job
+                self.viewer, self.annotation_panel, self.result, images, classes, self.main_job
             )
         )
-        self.state = state = DockState(
-            viewer,
+        self.state = DockState(
+            self.viewer,
             images,
             classes,
-            engine,
+            self.engine_panel,
             self.result,
             self.annotation_controller,
             self.session,
             self.main_job,
         )
-        state.message.connect(self._say)
-        state.page_wanted.connect(self.frame.go_to)
+        self.state.message.connect(self._say)
+        self.state.page_wanted.connect(self.frame.go_to)
+
+    def _add_corrections(self) -> None:
+        """Build what shows results and annotations, and the tools of the page Correct."""
+        add, state, corrections = self._add, self.state, self.corrections_panel
+        engine = self.engine_panel
         self.windows = add(AnnotationWindows(state, self.annotation_panel))
         add(ChunksInView(state, self.status_panel))
-        self.result_display = add(
-            ResultDisplay(state, classes, self.threshold_panel, self.result_details)
-        )
-        self.brush = add(Brush(state, classes))
+        add(ResultDisplay(state, self.classes_panel, self.threshold_panel, self.result_details))
+        self.brush = add(Brush(state, self.classes_panel))
         self.correction_controller = add(CorrectionController(state, corrections))
-        clicks = self.correction_controller.click_controller
-        add(HintEffects(state, self.annotation_panel, clicks))
+        self.clicks = self.correction_controller.click_controller
+        add(HintEffects(state, self.annotation_panel, self.clicks))
         self.next_step = add(
             NextStep(state, self.state_panel, self.correct_state, engine, self.threshold_panel)
         )
         self.object_tool = add(
-            ObjectTool(state, corrections, self.brush, images, engine, self.next_step)
+            ObjectTool(state, corrections, self.brush, self.image_panel, engine, self.next_step)
         )
         self.tool_controller = add(
-            ToolController(state, corrections, self.brush, clicks, self.object_tool)
+            ToolController(state, corrections, self.brush, self.clicks, self.object_tool)
         )
-        self.key_cursor = add(KeyCursor(state, corrections, self.brush, clicks))
+        self.key_cursor = add(KeyCursor(state, corrections, self.brush, self.clicks))
+
+    def _add_engine(self) -> None:
+        """Build weights, masks, prototypes, and the requests for the engine."""
+        add, state, engine = self._add, self.state, self.engine_panel
+        images, classes = self.image_panel, self.classes_panel
         self.example = add(ExampleController(state, engine))
         self.weights = add(WeightsController(state, engine, self.next_step))
         masks = add(MaskLayers(state, engine))
         self.learning_controller = add(
             PrototypeLearning(state, self.prototypes_panel, images, classes, engine, masks)
         )
-        self.requests = requests = Requests(
+        self.requests = Requests(
             images, classes, engine, self.result, self.learning_controller, masks
         )
-        self.tiles = add(TilesController(state, self.tiles_panel, engine, requests))
+
+    def _add_runs(self) -> None:
+        """Build the runs on an image or a stack, and what they cost in tiles."""
+        add, state, images = self._add, self.state, self.image_panel
+        self.tiles = add(TilesController(state, self.tiles_panel, self.engine_panel, self.requests))
         self.frame.page_changed.connect(self.tiles_panel.follow)
         self.provisional = add(ProvisionalLabels(state, self.status_panel))
         self.threshold_panel.cramped_changed.connect(self.tiles_panel.set_brief)
@@ -137,9 +172,9 @@ class CliperWidget(DockPanels):
                 self.run_panel,
                 self.status_panel,
                 images,
-                classes,
-                requests,
-                clicks,
+                self.classes_panel,
+                self.requests,
+                self.clicks,
                 self.next_step,
                 self.tiles,
                 self.provisional,
@@ -153,23 +188,29 @@ class CliperWidget(DockPanels):
                 self.run_panel,
                 self.threshold_panel,
                 self.annotation_panel,
-                requests,
+                self.requests,
             )
         )
-        self.plane_propagation = add(
-            PlanePropagation(state, images, self.run_panel, self.correction_controller, requests)
+        add(
+            PlanePropagation(
+                state, images, self.run_panel, self.correction_controller, self.requests
+            )
         )
+
+    def _add_projects(self) -> None:
+        """Build projects, autosave, changes of classes, export, and remembered settings."""
+        add, state, requests = self._add, self.state, self.requests
         self.project_controller = add(
             ProjectController(state, self.project_panel, requests, self.learning_controller)
         )
-        self.axes = add(AxesController(state, self.axes_panel, self.project_controller))
+        add(AxesController(state, self.axes_panel, self.project_controller))
         self.autosave = add(Autosave(state, self.offers_panel, self.project_controller, requests))
         self.class_changes = add(
             ClassChanges(
                 state,
-                classes,
+                self.classes_panel,
                 self.brush,
-                clicks,
+                self.clicks,
                 self.learning_controller,
                 self.project_controller,
                 self.autosave,
@@ -181,20 +222,7 @@ class CliperWidget(DockPanels):
             )
         )
         self.exchange = add(Exchange(state, self.export_panel, self.project_controller))
-        self.remembered_engine = add(RememberedEngine(engine))
-        self.panels: dict[str, Panel] = {}
-        self._add_panels()
-        self._field_keys = FieldKeys(self)
-        napari_viewer.events.theme.connect(self._on_theme)
-        self._on_theme()
-        state.inputs_changed.emit()
-
-    def _add(self, controller: C) -> C:
-        """Show the messages of a controller, bind its keys, and close it with the dock."""
-        controller.message.connect(self._say)
-        self.keys.bind(controller.keys)
-        self.controllers.append(controller)
-        return controller
+        add(RememberedEngine(self.engine_panel))
 
     def _add_panels(self) -> None:
         """Build the panels of the table, and their controllers."""
