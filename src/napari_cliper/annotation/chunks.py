@@ -110,7 +110,7 @@ class Chunk:
         return packed
 
     def put_away(self) -> None:
-        """Keep the pixels compressed only."""
+        """Compress the pixels and drop the uncompressed copy."""
         self._pack()
         self._pixels = None
 
@@ -149,7 +149,7 @@ _USED_LOCK = threading.Lock()
 
 
 def _use(chunk: Chunk) -> None:
-    """Note that a chunk is in use, and compress those that have not been for the longest time."""
+    """Mark a chunk as used, and compress the least recently used ones."""
     old = []
     with _USED_LOCK:
         _USED[chunk] = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassChange:
-    """What becomes of a class.
+    """A class is renamed, merged or deleted.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class Relabelling:
 
 
 def relabelling_of(classes: Mapping[int, ClassRow], change: ClassChange) -> Relabelling | None:
-    """Return what a change does to the pixels of an annotation with these classes; None: nothing.
+    """Return the effect of a change on the pixels of an annotation; None if there is none.
 
     Parameters
     ----------

@@ -55,11 +55,11 @@ class UndoSteps(ABC, Generic[Change]):
 
     @abstractmethod
     def follow(self) -> bool:
-        """Take what the editor has changed; return whether there was anything."""
+        """Record what the editor has changed; return whether anything has."""
 
     @contextmanager
     def as_one_step(self) -> Iterator[None]:
-        """Make one step of all changes that are taken meanwhile.
+        """Context manager: combine all changes into one step.
 
         In `Edits`, no pixel may change twice.
         """
@@ -102,7 +102,7 @@ class _Pixels:
 
     @property
     def bounds(self) -> Box:
-        """The smallest box that is easily told."""
+        """A small box that contains all pixels."""
         if not isinstance(self.inside, tuple) or not self.inside[0].size:
             return self.box
         return tuple(

@@ -379,8 +379,8 @@ class LabelStore:
     def save(self, path: Path) -> None:
         """Write what has changed; into another folder than before, write everything.
 
-        All is on disk when this returns. Each chunk is replaced atomically. Changes meanwhile
-        stay in memory for the next save.
+        Everything is on disk when this returns. Each chunk is replaced atomically. Changes made
+        during the save stay in memory for the next one.
 
         Parameters
         ----------
@@ -414,7 +414,7 @@ class LabelStore:
             self._path, self._array, self._there = fork._path, fork._array, set(fork._there)
 
     def look_again(self, path: Path) -> None:
-        """Go on with what another program has saved; what has changed here is kept.
+        """Reload what another program has saved; unsaved changes made here are kept.
 
         Parameters
         ----------
@@ -485,7 +485,7 @@ class LabelStore:
                     self._mark_written(index, mark, filled=index in there)
 
     def _to_write(self, index: Index) -> tuple[Any, NDArray[np.uint16] | None]:
-        """What stands for a chunk in `_changed` if it has changed, and its pixels; None: empty."""
+        """A chunk's entry in `_changed` if it has changed, and its pixels; None if it is empty."""
         chunk = self._chunk(index)
         return chunk, None if chunk is None else chunk.pixels
 

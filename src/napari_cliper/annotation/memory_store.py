@@ -1,4 +1,4 @@
-"""Labels and edit mask in memory, of which a save writes the chunks that have changed."""
+"""Labels and edit mask in memory; a save writes only the chunks that have changed."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class MemoryStore(LabelStore):
     def fork(self) -> MemoryStore:
         """Return a store with copies of the arrays, which goes on with the same folder.
 
-        Other threads may change this one meanwhile.
+        Other threads may change this one at the same time.
         """
         with self._lock:
             snapshot, path, array = self.snapshot(), self._path, self._array

@@ -9,7 +9,7 @@ from weakref import WeakSet
 
 
 class OpenStore(Protocol):
-    """What is asked of a `label_store.LabelStore`."""
+    """The part of `label_store.LabelStore` that is used here."""
 
     in_memory: bool
 
@@ -24,7 +24,7 @@ _LOCK = threading.Lock()
 
 
 def add(store: OpenStore) -> None:
-    """Take up a new store, as long as it is in use."""
+    """Register a new store for as long as it is in use."""
     with _LOCK:
         _ALL.add(store)
 

@@ -13,7 +13,7 @@ IN_MEMORY = 512_000_000
 
 
 class _Store:
-    """The bytes that are in memory, as a number, and the file of the others."""
+    """The number of bytes in memory, and the file for the rest."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # garbage may be collected while it is held

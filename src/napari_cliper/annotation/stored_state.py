@@ -1,4 +1,4 @@
-"""The annotation of a large image or a stack, of which a save writes what has changed."""
+"""The annotation of a large image or a stack; a save writes only what has changed."""
 
 from __future__ import annotations
 

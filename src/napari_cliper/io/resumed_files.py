@@ -1,4 +1,4 @@
-"""Replace files together, also if the program is killed meanwhile.
+"""Replace several files together, even if the program is killed in between.
 
 The new files are written to a temporary folder first, then a list of the moves. From then on, what
 a killed program has left undone can be finished: `finish_moves` reads the list and goes on.

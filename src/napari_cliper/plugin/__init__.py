@@ -1,1 +1,1 @@
-"""The napari plugin: a dock widget that asks the engine and shows what comes back."""
+"""The napari plugin: a dock widget that runs the engine and shows its results."""

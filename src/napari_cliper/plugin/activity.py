@@ -1,4 +1,4 @@
-"""Long jobs in napari's activity dialog, and in its question before closing."""
+"""Show long jobs in napari's activity dialog, and name them when napari asks before closing."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _STEPS = 1000  # of a bar: Qt's count in 32 bits, bytes of a download do not fit
 
 
 class Activity:
-    """One long job in napari's activity dialog, and among the tasks that closing would end.
+    """A long job in napari's activity dialog and in its question before closing.
 
-    napari's bars let the window work off its events whenever they change: a job may end while its
-    bar is being made or moved.
+    napari's progress bars process pending events whenever they change, so a job may end while its
+    bar is being created or updated.
 
     Parameters
     ----------
     title : str
         What the job does.
     cancel : callable
-        Stops the job; called when napari closes nevertheless.
+        Stops the job; called if the user closes napari anyway.
     """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
@@ -70,7 +70,7 @@ class Activity:
 
 
 def _register(title: str, cancel: Callable[[], None]) -> Callable[[Ending], None]:
-    """Add a job to those that napari asks about before it closes; return what ends it there.
+    """Add a job to those that napari asks about before closing; return a function that removes it.
 
     napari 0.9 has no public way for jobs that are not its own: `thread_worker` registers only
     workers of napari, by this method too. Without the method, napari closes without the question.

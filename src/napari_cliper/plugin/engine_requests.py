@@ -257,7 +257,7 @@ class Outcome:
         return corrected(self.live, hints, thresholds)
 
     def renamed(self, classes: tuple[ClassPrompt, ...]) -> Outcome:
-        """A copy whose classes have other names; its labels stay."""
+        """Return a copy with other names for the classes; its labels stay."""
         scores = replace(self.scores, classes=classes)
         return replace(self, scores=scores, live=_live(scores, by_chunk=self.by_chunk))
 

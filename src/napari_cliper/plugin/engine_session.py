@@ -240,7 +240,7 @@ class Session:
         report: Callable[[Progress], None],
         should_stop: Callable[[], bool],
     ) -> T:
-        """Return what a function makes with the segmenter; called in a thread."""
+        """Call a function with the segmenter and return its result; called in a thread."""
         with self._segmenter_for(config, report, should_stop) as segmenter:
             return use(segmenter)
 

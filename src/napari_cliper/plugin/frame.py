@@ -48,9 +48,9 @@ class _Inside(QWidget):
         self._page = page
 
     def heightForWidth(self, width: int) -> int:  # noqa: N802 - Qt's name
-        """The minimum height; that without a scroll bar, if the page then needs none.
+        """The minimum height; without a scroll bar, if the page then needs none.
 
-        Else a bar that was needed once would stay: it makes texts narrower, and so higher.
+        Otherwise a scroll bar would never disappear again: it makes texts narrower, and so higher.
         """
         layout = self.layout()
         if layout is None:
@@ -106,7 +106,7 @@ class Page(QScrollArea):
         self.resized.emit()
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """The width of the panels, and little height: the page can scroll."""
+        """The width of the panels and a small height, because the page can scroll."""
         inside = self.widget()
         width = inside.minimumSizeHint().width() if inside is not None else 0
         return QSize(width, 4 * self.fontMetrics().height())

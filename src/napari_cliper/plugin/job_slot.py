@@ -108,7 +108,7 @@ class JobSlot(QObject):
         return job.error
 
     def close(self) -> None:
-        """Drop the running job, and start none any more."""
+        """Drop the running job, and start no more."""
         self._closed = True
         self.drop()
 

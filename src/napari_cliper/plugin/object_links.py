@@ -1,4 +1,4 @@
-"""Objects of all planes of a stack: what is linked in a thread, and what comes back. Without Qt."""
+"""Link the objects of all planes of a stack in a thread: input and result. Without Qt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class PlaneSource:
-    """What the objects of a plane are made from.
+    """The input from which the objects of a plane are made.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class LinkRequest:
 
 @dataclass(frozen=True, eq=False)
 class LinkedObjectsOfImage:
-    """Linked objects with what is saved of them.
+    """Linked objects and their saved records.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Objects of a plane: what is computed in a thread, and what comes back. Without Qt."""
+"""Make the objects of a plane in a thread: input and result. Without Qt."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True, eq=False)
 class ObjectsRequest:
-    """What the objects of a plane are made from.
+    """The input from which the objects of a plane are made.
 
     Parameters
     ----------
@@ -110,14 +110,14 @@ class MadeVolume:
         return self.made or stacked([self.planes[one.plane] for one in self.choices])
 
     def edited(self, known: Callable[[Plane], PlaneObjects | None]) -> MadeVolume:
-        """Return the volume with what is known of each plane after an edit."""
+        """Return the volume with the objects of each plane after an edit."""
         planes = {at: known(at) or one for at, one in self.planes.items()}
         return MadeVolume(self.choices, planes, {})
 
 
 @dataclass(frozen=True, eq=False)
 class MadeObjects:
-    """The objects of a plane with what is shown and saved of them.
+    """The objects of a plane, with the values that are shown and saved.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ class MadeObjects:
 
     @property
     def size(self) -> tuple[float, str]:
-        """The area or volume of a pixel, and its unit in print; see `labels.regions`."""
+        """The area or volume of a pixel, and its unit as text; see `labels.regions`."""
         if self.volume is None:
             return pixel_area(self.seen.image(self.seen.labels))
         return voxel_volume(self.seen.volume(self.volume.whole.objects.label_array()))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Plane(NamedTuple):
-    """What is predicted of an image.
+    """The plane of an image that is predicted.
 
     Parameters
     ----------
@@ -66,14 +66,14 @@ AHEAD = 2
 """Images that are read before they are needed, and that are saved at the same time."""
 
 ONE_IMAGE = (FileError, InvalidInputError, OutOfMemoryError)
-"""Errors that concern one image; the others are run nevertheless."""
+"""Errors that concern a single image; the run continues with the others."""
 
 _NO_MATTER = ("device", "precision", "offline")  # fields that do not make a prediction another
 
 
 @dataclass(frozen=True)
 class PredictedImages:
-    """What came of running all images.
+    """The outcome of a run on all images.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ def _hash(*parts: Any) -> str:
 
 
 def one_by_one(predict: Predict) -> Way:
-    """Return the way to predict images in this thread."""
+    """Return a function that predicts images in this thread."""
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
         for plane in planes:

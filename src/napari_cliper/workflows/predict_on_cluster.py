@@ -45,7 +45,7 @@ class PredictionJob:
 
 
 def on_cluster(cluster: Cluster, job: PredictionJob) -> Way:
-    """Return the way to predict images on a cluster; their pixels are sent to the workers."""
+    """Return a function that predicts images on a cluster; their pixels are sent to the workers."""
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
         with cluster.workplace(partial(_Predicting, job), monitor) as place:

@@ -1,7 +1,7 @@
 """Change a class in all images of a project: either in all of its files, or in none.
 
-If the program is killed meanwhile, the next one that opens the project completes the change, or
-there was none.
+If the program is killed, the change is completed when the project is next opened, or nothing was
+changed.
 
 What is replaced is copied to a folder first:
 

@@ -1,1 +1,1 @@
-"""What connects panels, layers and the engine."""
+"""Controllers connect panels, layers and the engine."""

@@ -47,7 +47,7 @@ THRESHOLDS_AFTER = 300  # milliseconds without a move before all planes follow
 
 @dataclass(frozen=True, eq=False)
 class _PlanesRun:
-    """A run on all planes of an axis, and what has come of it so far."""
+    """A run on all planes of an axis, and its results so far."""
 
     axis: int
     rows: tuple[ClassRow, ...]
@@ -147,7 +147,7 @@ class AllPlanes(Controller):
     def entries(self) -> list[RunEntry]:
         """Return the entries of the menu beside Run: one for each axis with several planes.
 
-        They are there without a plane on the screen too: then a run says why it cannot start.
+        They are offered even if no plane is on the screen: a run then says why it cannot start.
         """
         layer = self._images.image
         if layer is None:

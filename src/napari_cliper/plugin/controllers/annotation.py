@@ -1,4 +1,4 @@
-"""Between predictions and annotations: accept, clean and count."""
+"""Accept predictions into annotations; clean annotations and count what is done."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class AnnotationController(Controller):
     accepted_all = Signal(object)
     """A whole prediction was accepted into an `AnnotationLayer`."""
     begun = Signal(object)
-    """There is an `AnnotationLayer` that was not there before."""
+    """A new `AnnotationLayer` was created."""
     leaving = Signal(object)
     """The layer of an `AnnotationLayer` was removed; the `AnnotationLayer` is dropped next."""
     picking_changed = Signal()
@@ -297,7 +297,7 @@ class AnnotationController(Controller):
         whole: bool,
         changed: int,
     ) -> str:
-        """Show what was accepted; returns the message, which is shown while it is learned from."""
+        """Show what was accepted; returns the message, which stays while it is learned from."""
         annotation.record = dict(prediction.layer.metadata.get("napari_cliper", {}))
         if whole:
             self._result.make_room(annotation.layer)

@@ -58,7 +58,7 @@ class AnnotationWindows(Controller):
         state.annotations.leaving.connect(self._on_leaving)
 
     def close(self) -> None:
-        """Follow nothing any more; the layers stay, without overviews."""
+        """Disconnect all events and remove the overviews; the layers stay."""
         self._listeners.clear()
         for one in self._overviews.values():
             one.remove()

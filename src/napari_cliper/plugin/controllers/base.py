@@ -19,7 +19,7 @@ from ..worker import Work
 
 
 class Part(Protocol):
-    """What runs by itself: a job slot, a timer, or another controller."""
+    """What a controller owns: a job slot, a timer, or another controller."""
 
     @property
     def idle(self) -> bool:
@@ -70,7 +70,7 @@ class Controller(QObject):
             part.close()
 
     def own(self, part: P) -> P:
-        """Be idle only when a part is, and close it with this controller; returns the part."""
+        """Own a part: this controller is idle only when it is, and closes it. Returns the part."""
         self._parts.append(part)
         return part
 
@@ -81,14 +81,14 @@ class Controller(QObject):
         return slot
 
     def newest(self, snapshot: Callable[[], Work | None], delay: int = DELAY) -> NewestJob:
-        """Return a new runner of the newest snapshot; its `failed` is not connected."""
+        """Return a new `NewestJob`; its signal `failed` is not connected."""
         return self.own(NewestJob(self, snapshot, delay))
 
     def timer(self, milliseconds: int, slot: Callable[[], None]) -> Once:
         """Return a new single-shot timer."""
         return self.own(once(self, milliseconds, slot))
 
-    # ------------------------------------------------------------------ what is told
+    # ------------------------------------------------------------------ messages
 
     def say_error(self, text: str) -> None:
         """Show an error to the user."""

@@ -47,7 +47,7 @@ class ChunksInView(Controller):
         state.result.relabelled.connect(self._on_view)
 
     def close(self) -> None:
-        """Follow nothing any more."""
+        """Disconnect all events."""
         self._listeners.clear()
         super().close()
 

@@ -382,7 +382,7 @@ def _drawn(
     *,
     painted_only: bool,
 ) -> Drawn:
-    """What is drawn on a choice now; threads may call it."""
+    """Return what is drawn on a choice now; threads may call it."""
     classes = {} if annotation is None else dict(annotation.classes)
     if grid is not None:
         store = annotation.store if isinstance(annotation, LargeAnnotationLayer) else None

@@ -21,7 +21,7 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class PlaneStep:
-    """What takes back an edit of a plane.
+    """Undoes an edit of a plane.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class KeptObjects:
     Parameters
     ----------
     saved : SavedObjects or None
-        As they were saved with the annotation; None if they were not.
+        The objects saved with the annotation; None if there are none.
     """
 
     def __init__(self, saved: SavedObjects | None) -> None:
@@ -61,7 +61,7 @@ class KeptObjects:
         self.measured: ObjectFeatures | None = None
         """Features of the objects of another program that were classified last."""
         self.version = 0
-        """Grows with each edit; what was made from an earlier version is dropped."""
+        """Increases with each edit; results made from an earlier version are dropped."""
         self._planes: dict[Key, PlaneObjects] = {}
         self._done: deque[tuple[list[PlaneStep], Links]] = deque(maxlen=_STEPS_KEPT)
         self._undone: deque[tuple[list[PlaneStep], Links]] = deque(maxlen=_STEPS_KEPT)
@@ -133,8 +133,8 @@ class KeptObjects:
     def choose(self, choice: ObjectsChoice) -> None:
         """Use other settings of the user.
 
-        The smallest size is set anew for volumes, unless the user has chosen it. Objects that were
-        linked have other numbers in 3-D, and planes others than volumes: they are linked no more.
+        For volumes, the smallest size is set again, unless the user has chosen it. Splitting in 3-D
+        gives other numbers than splitting by plane, so links are dropped.
         """
         before, links = self.saved.choice, self.saved.links
         if choice.volume != before.volume:
@@ -172,7 +172,7 @@ class KeptObjects:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an edit to take back."""
+        """Whether there is an edit to undo."""
         return bool(self._done)
 
     def edit_planes(self, planes: Mapping[Key, tuple[PlaneObjects, PlaneObjects]]) -> None:
@@ -225,11 +225,11 @@ class KeptObjects:
         self.version += 1
 
     def undo(self) -> list[PlaneStep]:
-        """Take back the last edit; returns what makes it again, nothing if there is none."""
+        """Undo the last edit; returns the step that redoes it, or nothing if there is none."""
         return self._step(self._done, self._undone)
 
     def redo(self) -> list[PlaneStep]:
-        """Make the last edit again that was taken back; returns what takes it back again."""
+        """Redo the last undone edit; returns the step that undoes it again."""
         return self._step(self._undone, self._done)
 
     def _step(
@@ -252,7 +252,7 @@ class KeptObjects:
         return []
 
     def _take_back(self, one: PlaneStep) -> PlaneStep | None:
-        """Take back an edit of a plane, and return what makes it again; None if it is gone."""
+        """Undo an edit of a plane; returns the step that redoes it, None if the plane is gone."""
         key = one.key
         if one.records is not None and key not in self._planes:
             before, after = one.records

@@ -1,4 +1,4 @@
-"""Hints and strokes by keys: the cursor is moved, or was put, on a place of the image."""
+"""Add hints and strokes at the cursor by keys; move the cursor by keys."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class LiveResult(Controller):
         self._update.became_idle.connect(self._on_idle)
         self._stored: StoredOnScreen | None = None  # the prediction that was shown from a file last
         self._waiting: StoredElsewhere | None = None  # is shown when its plane is on the screen
-        self._changed = False  # the labels are others than the tables and records tell
+        self._changed = False  # the labels are newer than features and provenance
         thresholds.valueChanged.connect(self._on_chosen)
         images.valueChanged.connect(self.look)
         self._listeners = Listeners()
@@ -203,7 +203,7 @@ class LiveResult(Controller):
         self.look()
 
     def close(self) -> None:
-        """Follow nothing any more; the layers stay."""
+        """Disconnect all events; the layers stay."""
         super().close()
         self._listeners.clear()
         self._images.valueChanged.disconnect(self.look)

@@ -62,7 +62,7 @@ class ObjectsOnScreen(Protocol):
         """Change the objects of planes on which the user has drawn, as one undo step."""
 
     def whole(self, numbers: Collection[int]) -> PlaneObjects | None:
-        """Return what `edit` changes with these objects."""
+        """Return the objects that `edit` changes if it changes these."""
 
     def layer_of(self, choice: ImageChoice) -> ObjectsLayer:
         """Return the layer of the objects of an image."""
@@ -94,7 +94,7 @@ class ObjectEditing(Controller):
         """The active tool."""
         self._first = 0  # the number of the first object to merge
         self._drawn = 0  # the number of the object drawn last
-        self._told: tuple[str, bool] = "", False  # what is said without a tool
+        self._told: tuple[str, bool] = "", False  # the message without a tool
         self._layer: Labels | None = None
         self._before: Any = None  # the layer that was active before the tool
         self._preview = ObjectPreview(self._viewer)
@@ -404,7 +404,7 @@ class ObjectEditing(Controller):
         self._objects.edit(change, message, [number], linked=True)
 
     def _with_class(self, plane: PlaneObjects, number: int, name: str) -> PlaneObjects:
-        """Objects of which one was given a class by hand, which may be the class that it had."""
+        """Return objects after the user has given one a class, even the one that it had."""
         row = self._objects.row_of(name)
         known = plane if row is None else plane.with_class(row)
         return known.given({number: known.label_of(name)})

@@ -56,7 +56,7 @@ class ObjectOrigins(Controller):
     # ------------------------------------------------------------------ offers
 
     def show(self, text: str, origin: str) -> None:
-        """Offer what there is, and show where the objects come from.
+        """Offer the possible origins, and show the current one.
 
         Parameters
         ----------

@@ -174,7 +174,7 @@ class ObjectTool(Controller):
         self._preview.clear()
 
     def _on_image(self, _event: object = None) -> None:
-        """Another image or plane is shown: its object is another one."""
+        """Another image or plane is shown: drop the object."""
         plane = self._plane
         if plane is None:
             return

@@ -115,7 +115,7 @@ class ObjectsController(Controller):
         self._show()
 
     def close(self) -> None:
-        """End the tools, and follow nothing any more; the layers stay."""
+        """End the tools and disconnect all events; the layers stay."""
         super().close()
         self._listeners.clear()
 
@@ -397,11 +397,11 @@ class ObjectsController(Controller):
         return 0 if self.made is None else self.of(self.made.seen.choice.layer).highest()
 
     def undo(self) -> None:
-        """Take back the last edit of an object."""
+        """Undo the last edit of an object."""
         self._step(KeptObjects.undo, ui_text.EDIT_UNDONE, ui_text.NO_EDIT)
 
     def redo(self) -> None:
-        """Make the last edit again that was taken back."""
+        """Redo the last undone edit."""
         self._step(KeptObjects.redo, ui_text.EDIT_REDONE, ui_text.NO_EDIT)
 
     def _step(

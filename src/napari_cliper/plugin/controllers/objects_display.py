@@ -43,7 +43,7 @@ class ObjectsDisplay(Controller):
         self._layers: dict[Image, ObjectsLayer] = {}
 
     def close(self) -> None:
-        """Follow the layers no more; they stay."""
+        """Disconnect all events; the layers stay."""
         super().close()
         for one in self._layers.values():
             one.close()
@@ -80,7 +80,7 @@ class ObjectsDisplay(Controller):
         return layer is not None
 
     def lock(self) -> None:
-        """Let nothing be drawn until objects are shown: in 3-D, nothing would take it."""
+        """Prevent drawing until objects are shown: in 3-D, strokes would have no effect."""
         for one in self._layers.values():
             one.layer.editable = False
 

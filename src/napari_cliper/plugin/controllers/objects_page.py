@@ -1,4 +1,4 @@
-"""What the page Objects shows of the objects: counts, what can be done, and why there are none."""
+"""The page Objects: counts, possible actions, or the reason why there are no objects."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ObjectsPage(Controller):
         self._panel.set_available(why, why, ui_text.NO_EDIT)
 
     def show(self, made: MadeObjects, kept: KeptObjects, *, busy: bool) -> None:
-        """Show counts, and what can be done.
+        """Show counts and possible actions.
 
         Parameters
         ----------

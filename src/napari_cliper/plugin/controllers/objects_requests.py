@@ -1,4 +1,4 @@
-"""What the objects on the screen are made from."""
+"""Collect the input from which the objects on the screen are made."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ObjectsRequests:
         self._origins = origins
 
     def of_plane(self, choice: ImageChoice, kept: KeptObjects) -> ObjectsRequest | None:
-        """Return what the objects of a plane are made from; None if there is nothing."""
+        """Return the input for the objects of a plane; None if there is none."""
         origin, scores = kept.saved.origin, self._origins.scores(choice)
         first: Callable[[], PlaneObjects] | None = None
         earlier = kept.of(kept.key(choice.plane), whole_sides(choice))

@@ -58,7 +58,7 @@ class _Propagation:
         Its image; the labels are filled in later.
     ways : tuple of lists of (ImageChoice, callable, Request)
         The next planes in each direction, the nearest first. The callable reads what is drawn on
-        the plane in its turn, with what was painted meanwhile.
+        the plane when its turn comes.
     request : Request
         Of the corrected plane.
     axis, applied : int
@@ -121,7 +121,7 @@ class PlanePropagation(Controller):
     def entries(self) -> list[RunEntry]:
         """Return the entries of the menu beside Run: one for each axis with several planes.
 
-        They are there without a plane on the screen too: then a run says why it cannot start.
+        They are offered even if no plane is on the screen: a run then says why it cannot start.
         """
         current, layer = self._state.result.current, self._images.image
         on_screen = self._state.on_screen is not None
@@ -232,7 +232,7 @@ class PlanePropagation(Controller):
 def _propagate(
     session: Session, run: _Propagation, report: Report, should_stop: ShouldStop
 ) -> tuple[int, list[str]]:
-    """Propagate in each direction; return to how many planes, and why it stopped."""
+    """Propagate in each direction; return the number of planes, and why it stopped."""
     source = run.source.shown
     affinity = session.affinity(source.outcome.embedding, report, should_stop)
     labels, hints = _corrected_plane(run, affinity)
@@ -285,7 +285,7 @@ def _one_way(
     source: ImageAffinity,
     monitor: Monitor,
 ) -> Iterator[tuple[ImageChoice, Outcome] | str]:
-    """Yield each plane of one direction, and last why it stopped, if not at the end."""
+    """Yield each plane of one direction; last, why it stopped, unless all were done."""
     from ...segmentation import propagate_planes  # noqa: PLC0415 - torch
 
     outcomes: list[Outcome] = []

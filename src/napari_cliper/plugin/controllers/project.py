@@ -227,7 +227,7 @@ class ProjectController(Controller):
     def _on_written(
         self, annotation: AnnotationLayer, new: NewProject, written: tuple[Project, str]
     ) -> str:
-        """Go on with a project that a thread has written; returns the message."""
+        """Continue with a project that a thread has written; returns the message."""
         there = annotation in self._annotation_controller.all
         if there and (self.save_now(ask=False) or self.holds(annotation)):
             self.going_to_project.emit()
@@ -240,7 +240,7 @@ class ProjectController(Controller):
         return ui_text.project_written(new.folder)
 
     def _go_on_with(self, project: Project, name: str, annotation: AnnotationLayer) -> None:
-        """Take a project with the image that is annotated in the window."""
+        """Use a project that contains the image annotated in the window."""
         self._shown.clear()
         self.project, self.current = project, name
         self._shown.show(name, annotation.image)

@@ -196,7 +196,7 @@ class Requests:
 
 
 def cost_key(choice: ImageChoice, config: SegmentationConfig) -> CostKey:
-    """Return what the costs of a run depend on."""
+    """Return the values that the costs of a run depend on."""
     return choice.key, tuple(map(id, choice.arrays)), config.embedding_key
 
 

@@ -1,4 +1,4 @@
-"""What the panels show of the result on the screen: scores, threshold, score maps, its record."""
+"""Show scores, thresholds, score maps and details of the result on the screen in the panels."""
 
 from __future__ import annotations
 

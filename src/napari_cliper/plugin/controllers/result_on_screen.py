@@ -77,7 +77,7 @@ def result_on_screen(
 
 
 def _preferred(viewer: Viewer, chosen: ImageChoice | None, found: Sequence[Kept]) -> Kept:
-    """Of several regions, that of the active layer, the chosen one, or the last."""
+    """Of several regions, choose that of the active layer, the chosen one, or the last."""
     active = viewer.layers.selection.active
     for one in found:
         if any(s.layer is active for s in one.shown.predictions.values()):

@@ -1,4 +1,4 @@
-"""Runs: from the button to the result, and again when words change."""
+"""Run the engine when the user presses Run, and again when words change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs in tiles: the size of the objects, measured on one of them, and what a run costs."""
+"""Runs in tiles: the size of objects, which the user may measure on one of them, and the costs."""
 
 from __future__ import annotations
 

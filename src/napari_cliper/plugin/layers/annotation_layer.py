@@ -112,7 +112,7 @@ class AnnotationLayer(QObject):
         }
 
     def _shown(self) -> ImageChoice:
-        """What the layer shows of the image: all."""
+        """The part of the image that the layer shows: all of it."""
         return ImageChoice(self.image, self.name)
 
     def _on_moved(self) -> None:
@@ -183,7 +183,7 @@ class AnnotationLayer(QObject):
         self.changed.emit()
 
     def _show_relabelled(self) -> None:
-        """Go on with another array of labels."""
+        """Continue with another array of labels."""
         mode, self.layer.editable = self.layer.mode, False  # ends napari's history too
         self.layer.editable = True
         self.layer.mode = mode
@@ -470,7 +470,7 @@ class AnnotationLayer(QObject):
         return self.edits
 
     def _take_array(self, new: NDArray[np.uint16]) -> None:
-        """Go on with an array of the same labels that was given to the layer."""
+        """Continue with an array of the same labels that was given to the layer."""
         self.edits = Edits(new, self._whole.store)
         if new is not self.layer.data:
             self.layer.data = new
@@ -479,11 +479,11 @@ class AnnotationLayer(QObject):
         return {} if self.objects is None else {OBJECTS: self.objects.to_record()}
 
     def gathered(self) -> Callable[[], LabelledImage]:
-        """A function that returns the annotation of now for an export; call it in a thread."""
+        """Return what reads the current annotation in a thread, for an export."""
         return gathering(self.state(), ImageChoice(self.image, self.name))
 
     def state(self) -> AnnotationState:
-        """The annotation, for a thread or a file: a copy; that of a stack goes on changing."""
+        """The annotation for a thread or a file: a copy, except for stacks, which keep changing."""
         self.follow()
         edits, classes, record = self._whole, dict(self.classes), self._full_record()
         if edits.labels.ndim > 2:

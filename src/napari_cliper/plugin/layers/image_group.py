@@ -27,7 +27,7 @@ _MOVES = ("scale", "translate", "rotate", "shear", "affine")
 class ChannelArray(LazyArray):
     """The RGB pixels of a group, as an array that is combined where it is indexed.
 
-    How the channels are shown is fixed when this is made, and worked out when it is first read.
+    The display settings of the channels are those at creation; they are evaluated on first read.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ChannelArray(LazyArray):
         return Composite(self._planes, [display() for display in self._displays])
 
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
-        """Return the colours of a part; the index is that of an array without colours."""
+        """Return the colours of a part; index as for an array without the axis of colours."""
         return self.composite[index]
 
 
@@ -255,7 +255,7 @@ def _one_place(members: Sequence[Image]) -> bool:
 
 
 def _look(layer: Image) -> Callable[[], Channel]:
-    """What returns the channel that a layer shows now."""
+    """Return a function that returns the channel that a layer shows now."""
     return partial(
         _channel,
         layer.name,

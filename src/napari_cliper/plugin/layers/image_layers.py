@@ -134,7 +134,7 @@ class ImageChoice:
         return self.source.composite.read((*self.plane, rows, columns))
 
     def reader(self, config: SegmentationConfig) -> Callable[[], Any]:
-        """Return what gives the image to the engine, in a thread; with tiles, lazy ones as such."""
+        """Return a function that reads the image for the engine in a thread; in tiles, lazily."""
         return self.image if config.tiles is None else self.lazily
 
     def lazily(self) -> Any:

@@ -1,4 +1,4 @@
-"""An image and what is chosen of it, in words. No Qt."""
+"""Describe an image and the chosen plane and region in words. No Qt."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ COARSEST = 1024
 
 
 class LabelsPyramid:
-    """Levels of labels, each half as wide as the one before, which read without computing.
+    """Levels of labels, each half as wide as the one before; reading them computes nothing.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class LabelsPyramid:
 
 
 class _Level:
-    """Every few labels of a pyramid, indexed like a NumPy array."""
+    """A level: every n-th label, indexed like a NumPy array."""
 
     ndim = 2
 

@@ -37,7 +37,7 @@ WINDOW_KEY = "napari_cliper_window"
 """Key in the metadata of a layer for the region that it shows."""
 
 NEAR = 0.75
-"""Fraction of the window's side within which what is in the middle of the view must be."""
+"""The middle of the view must be within this central fraction of the window."""
 
 BLOCK = 2048
 """Side of the parts in which a large prediction is accepted, or labels are imported."""
@@ -218,8 +218,8 @@ class LargeAnnotationLayer(AnnotationLayer):
         Returns
         -------
         int or None
-            Number of pixels whose label changed. None if so much else has changed meanwhile that
-            it must be accepted again.
+            Number of pixels whose label changed. None if other changes since then require accepting
+            again.
         """
         self.follow()
         work, found = accepted.work, accepted.changes

@@ -159,7 +159,7 @@ class ObjectsLayer(QObject):
     def show_part(self, choice: ImageChoice, part: Region, numbers: NDArray[np.int32]) -> None:
         """Show the objects of a part of a plane for the time being, unless a tool can draw.
 
-        What is drawn is compared with the objects that `show` has shown.
+        Later strokes are still compared with the objects that `show` has shown.
         """
         if self._draws:
             return
@@ -176,7 +176,7 @@ class ObjectsLayer(QObject):
         self.close()
 
     def close(self) -> None:
-        """Follow nothing any more; the layer stays."""
+        """Disconnect all events; the layer stays."""
         self._listeners.clear()
         if self._on_stroke in self.layer.mouse_drag_callbacks:
             self.layer.mouse_drag_callbacks.remove(self._on_stroke)

@@ -93,7 +93,7 @@ class PassingLayer(QObject):
 
 
 def take_away(viewer: Viewer, layer: Layer) -> None:
-    """Remove a layer that the user does not need any more, if it is there, without a long wait."""
+    """Remove a temporary layer if it is in the viewer, without blocking the window for long."""
     if layer in viewer.layers:
         with _quick_collection():
             viewer.layers.remove(layer)
@@ -101,7 +101,7 @@ def take_away(viewer: Viewer, layer: Layer) -> None:
 
 @contextmanager
 def _quick_collection() -> Iterator[None]:
-    """Leave the objects that are there now out of garbage collections meanwhile.
+    """Context manager: exclude the current Python objects from garbage collection.
 
     napari collects garbage whenever a layer is removed. With PyTorch loaded that takes up to a
     second, in which the window does nothing. If most objects are left out already, it is quick.

@@ -1,4 +1,4 @@
-"""What is annotated on a plane of a stack, read in a thread."""
+"""Read the annotation of a plane of a stack, in a thread."""
 
 from __future__ import annotations
 

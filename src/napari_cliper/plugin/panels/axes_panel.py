@@ -1,4 +1,4 @@
-"""The question what an axis of a stack is."""
+"""Ask what an axis of a stack is."""
 
 from __future__ import annotations
 
