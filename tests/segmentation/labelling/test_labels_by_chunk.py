@@ -83,7 +83,7 @@ class HintsOf:
 
 @pytest.mark.parametrize("refiner", ["none", "pamr"])
 def test_hints_change_chunks_as_they_change_the_labels_of_a_whole_image(monkeypatch, refiner):
-    """Small strokes, thinner than a patch, contradict the words; the whole image is the reference."""
+    """Strokes thinner than a patch contradict the words; the whole image is the reference."""
     monkeypatch.setattr(module, "CHUNK", 128)
     monkeypatch.setattr(superpixel_graph, "SMALL_PIXELS", 160 * 160)  # both have these superpixels
     scene = make_scene((320, 320), 1_000_003, unit=256)
