@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -36,7 +37,10 @@ def explained(path: Path) -> Iterator[None]:
             f"{READABLE}."
         ) from None
     except Image.DecompressionBombError as error:
-        raise FileError(f"{path} is too large: {error}. Save it as TIFF.") from error
+        raise FileError(
+            f"{path} is too large: {_pixels_in(error)}. Files other than TIFF and OME-Zarr may "
+            f"have up to {2 * (Image.MAX_IMAGE_PIXELS or 0):,}. Save it as TIFF."
+        ) from error
     except (UnsupportedImageError, NotImplementedError) as error:  # the libraries raise the second
         raise FileError(
             f"{path} cannot be read: {error}. Save it as a TIFF of 8 or 16 bits, uncompressed or "
@@ -54,6 +58,12 @@ def explained(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error  # Pillow raises this for a truncated file
     except BROKEN as error:
         raise _damaged(path, error) from error
+
+
+def _pixels_in(error: Exception) -> str:
+    """The number of pixels that Pillow's error names."""
+    found = re.search(r"\d+(?= pixels)", str(error))
+    return f"it has {int(found[0]):,} pixels" if found else "it has too many pixels"
 
 
 def _damaged(path: Path, error: Exception) -> FileError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import struct
@@ -22,6 +23,9 @@ from ..segmentation import LazyArray
 from .decoded_image import Colours, DecodedImage, several_images, upright
 from .decoding_errors import explained
 from .tiff_structure import StructureError, UnsupportedImageError, check_structure
+
+# What tifffile logs about damage, errors say; programs that configure logging still get it.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
 
 # TIFF variants whose metadata are ignored: such files are read page by page. OME-XML is also
 # ignored if it does not fit the file (see `_ome_fits`).

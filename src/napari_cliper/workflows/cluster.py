@@ -27,6 +27,9 @@ IN_ADVANCE = 2
 
 SECONDS_TO_CONNECT = 30
 
+WORKERS_PER_CORE = 4
+"""Most workers on this machine for each CPU core; each runs one thread and takes 1 GB or more."""
+
 LOOPBACK = "127.0.0.1:0"
 """A free port that only this machine can reach."""
 
@@ -46,7 +49,7 @@ class Cluster:
     Raises
     ------
     InvalidInputError
-        For both or none of them.
+        For both or none of them, and for more workers than the CPU cores can keep busy.
     """
 
     workers: int = 0
@@ -56,6 +59,12 @@ class Cluster:
         """Check the fields."""
         if self.workers < 0:
             raise InvalidInputError(f"The number of workers is {self.workers}. Give 1 or more.")
+        most = WORKERS_PER_CORE * (os.cpu_count() or 1)
+        if self.workers > most:
+            raise InvalidInputError(
+                f"The number of workers is {self.workers:,}, for {os.cpu_count()} CPU cores. Give "
+                f"at most {most}."
+            )
         if bool(self.workers) == bool(self.scheduler):
             raise InvalidInputError(
                 "Give a number of workers for this machine, or the address of a scheduler."

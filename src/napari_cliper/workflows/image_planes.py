@@ -41,13 +41,22 @@ class Reading:
     axes: str = ""
 
     def __post_init__(self) -> None:
-        """Check the letters."""
+        """Check the letters, and that each range of values belongs to a channel that is shown."""
         letters = self.axes.upper().replace(",", "").replace(" ", "")
         object.__setattr__(self, "axes", letters)
         if not set(letters) <= set(NAMES) or len(set(letters)) != len(letters):
             raise InvalidInputError(
                 f"{self.axes!r} are no axes. Give Z, T or both as TZ, in the order of the file."
             )
+        ranges = () if self.contrast is None else self.contrast.ranges
+        shown = {one.index for one in self.channels} or {0}
+        unused = sorted(set(ranges) - shown)
+        if unused:
+            raise InvalidInputError(
+                f"--contrast has values of channel {unused[0]}, which is not shown. "
+                + ("Add it to --channels." if self.channels else "A grey image is channel 0; name "
+                   "the channels of other images with --channels.")
+            )  # fmt: skip
 
     @property
     def as_dict(self) -> dict[str, Any]:
@@ -268,6 +277,11 @@ def arranged(array: Any, axes: str, reading: Reading) -> ImagePlanes:
         check_channels((one.index for one in reading.channels), count)
         if not channels:
             array, order = array[None], "C" + order
+    elif reading.contrast is not None and "S" in order:
+        raise InvalidInputError(
+            "--contrast is for grey images and channels; this is a colour image. Leave out "
+            '--contrast, or name its channels with --channels "0:red, 1:green, 2:blue".'
+        )
     planes = "".join(axis for axis in reading.axes if not (axis == "C" and wants_channels))
     return ImagePlanes(array, order, replace(reading, axes=planes))
 

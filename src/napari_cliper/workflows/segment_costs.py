@@ -48,7 +48,8 @@ def cost_note(
     """
     shape = image.shape
     reduced = reduction(shape, segmenter.config)
-    size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {reduced.smallest:.0f} px"
+    smallest = max(1, round(reduced.smallest))
+    size = f"{path.name}: {shape[0]} x {shape[1]} px, objects of at least {smallest} px"
     cost = None
     if isinstance(image, TiledImage):
         with reading_errors():

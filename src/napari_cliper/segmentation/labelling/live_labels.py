@@ -247,7 +247,8 @@ class LiveLabels:
         values = self.scores.stage(self.stage).class_scores
         least = thresholds.class_threshold
         for index in np.argsort(-values)[:RUNNERS_UP].tolist():
-            weight = float(values[index]) / least if values[index] < least else 1.0
+            value = float(values[index])
+            weight = value / least if value < least else 1.0
             weights[index] = max(weights.get(index, 0.0), weight)
         every = dict(sorted(weights.items()))
         by_text: NDArray[np.float32] = uncertainty(

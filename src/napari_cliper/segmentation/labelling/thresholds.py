@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+from ..errors import InvalidInputError
 
 AGREEMENT_LIMIT = 0.5
 """Propagation to the next planes stops at a plane whose agreement with the plane before is lower
@@ -28,12 +31,30 @@ class Thresholds:
         Whether each class is min-max normalised over the image first (CLIPer only).
     per_class : mapping of str to float
         Thresholds by class name; they replace `background_threshold` for the pixels of a class.
+
+    Raises
+    ------
+    InvalidInputError
+        For a threshold that is not a finite number.
     """
 
     class_threshold: float
     background_threshold: float
     min_max: bool = False
     per_class: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that all are finite."""
+        named = {
+            "class threshold": self.class_threshold,
+            "background threshold": self.background_threshold,
+            **{f"threshold of {name!r}": value for name, value in self.per_class.items()},
+        }
+        for what, value in named.items():
+            if not math.isfinite(value):
+                raise InvalidInputError(
+                    f"The {what} is {value}. Give a finite number, such as 0.5."
+                )
 
     @property
     def as_dict(self) -> dict[str, Any]:
