@@ -133,5 +133,6 @@ def test_labels_change_in_a_thread_while_the_user_paints():
     found = store.read(WHOLE)
     np.testing.assert_array_equal(found[0], np.where(gone, 0, labels))
     np.testing.assert_array_equal(found[1], np.where(gone, 0, edit_mask))
+    assert edits.catch_up(fully=True)
     np.testing.assert_array_equal(edits.window, found[0])
     assert edits.undo() is None

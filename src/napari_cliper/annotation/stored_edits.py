@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .chunks import ChunkChange, Part, Region
+from .chunks import ChunkChange, Part, Region, region_of_chunk
 from .chunks import Index as ChunkIndex
 from .class_change import Relabelled
 from .edit_history import Box, Index, UndoSteps, union
@@ -23,8 +23,11 @@ from .label_store import LabelStore
 HISTORY_BYTES = 512_000_000
 """Memory of the undo steps; the oldest are dropped beyond it."""
 
-COMPARED_ROWS = 256
-"""Rows of the window that are compared at once."""
+COMPARED = 1 << 20
+"""Pixels of the window that are compared at once."""
+
+SHOWN_AT_ONCE = 16
+"""Changed chunks that the window shows at once; `StoredEdits.catch_up` shows as many others."""
 
 
 class StoredArray:
@@ -75,9 +78,13 @@ class StoredEdits(UndoSteps[ChunkChange]):
         self.edit_mask = StoredArray(store, edit_mask=True)
         super().__init__()
         self._stroke: list[ChunkChange] | None = None  # the step of a stroke that may go on
-        self.show(region, store.read_labels(region))
+        self._behind: dict[ChunkIndex, None] = {}  # changed chunks that the window does not show
+        labels = store.read_labels(region)
+        self.show(
+            region, labels, np.zeros(labels.shape, np.uint16) if store.blank else labels.copy()
+        )
 
-    def show(self, region: Region, labels: Labels) -> None:
+    def show(self, region: Region, labels: Labels, copy: Labels) -> None:
         """Move the window.
 
         Parameters
@@ -85,10 +92,31 @@ class StoredEdits(UndoSteps[ChunkChange]):
         region : (slice, slice)
         labels : uint16 array
             The labels of the region; shared with the editor, which changes it in place.
+        copy : uint16 array
+            A copy of them, which is kept.
         """
         self.region = region
         self.window = labels
-        self._seen = labels.copy()
+        self._seen = copy
+        self._behind.clear()
+
+    @property
+    def behind(self) -> bool:
+        """Whether the window does not show all changes yet: call `catch_up`."""
+        return bool(self._behind)
+
+    def catch_up(self, *, fully: bool = False) -> bool:
+        """Show more changed chunks in the window, or all; return whether it shows all.
+
+        What is being painted stays: its chunk is shown when it was followed.
+        """
+        for index in list(self._behind)[: None if fully else SHOWN_AT_ONCE]:
+            rows, columns = region_of_chunk(index, self.store.shape)
+            common = _common((rows, columns), self.region)
+            if common is None or self._changed(common) is None:
+                del self._behind[index]
+                self._pull((rows, columns))
+        return not self._behind
 
     def follow(
         self, *, painted: bool = False, box: Box | None = None, drawing: bool = False
@@ -160,8 +188,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
 
     def take_changes(self, changes: list[ChunkChange]) -> None:
         """Show changes of the store, and make them a step or a part of the present one."""
-        for change in changes:
-            self._pull(change.region)
+        self._show(changes)
         if self._step is None:
             self._remember(changes)
         else:
@@ -176,8 +203,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
                 *changes,
                 *self.store.relabel_chunk(index, what.old, what.new, opened=what.opened),
             ]
-        for change in changes:
-            self._pull(change.region)
+        self._show(changes)
         self._done.clear()
         self._undone.clear()
 
@@ -202,8 +228,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
         step = steps[-1]
         self.store.swap(step if undoing else [change.reverse for change in reversed(step)])
         others.append(steps.pop())
-        for change in step:
-            self._pull(change.region)
+        self._show(step)
         rows, columns = union([change.region for change in step])
         return rows, columns
 
@@ -218,8 +243,9 @@ class StoredEdits(UndoSteps[ChunkChange]):
         now, seen = self._part(self.window, region), self._part(self._seen, region)
         rows: list[NDArray[np.intp]] = []
         columns = np.zeros(now.shape[1], bool)
-        for start in range(0, now.shape[0], COMPARED_ROWS):
-            part = slice(start, start + COMPARED_ROWS)
+        at_once = max(COMPARED // max(now.shape[1], 1), 1)
+        for start in range(0, now.shape[0], at_once):
+            part = slice(start, start + at_once)
             differs = now[part] != seen[part]
             if differs.any():
                 rows.append(np.flatnonzero(differs.any(1)) + start)
@@ -243,6 +269,14 @@ class StoredEdits(UndoSteps[ChunkChange]):
             for part, whole in zip(region, self.region, strict=True)
         )
         return array[rows, columns]
+
+    def _show(self, changes: Iterable[ChunkChange]) -> None:
+        """Show changes of the store in the window: some now, the others when it catches up."""
+        for count, change in enumerate(changes):
+            if count < SHOWN_AT_ONCE:
+                self._pull(change.region)
+            elif _common(change.region, self.region) is not None:
+                self._behind[change.index] = None
 
     def _pull(self, region: Part) -> None:
         """Show a region of the store in the window."""

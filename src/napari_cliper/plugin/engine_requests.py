@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..labels.regions import connected_regions
+from ..labels.regions import connected_regions, label_counts
 from ..segmentation import (
     ClassPrompt,
     Composite,
@@ -209,6 +209,8 @@ class Outcome:
         By stage, for these thresholds.
     outlines : mapping of str to (Y, X) array
         By stage, of the labels, if the plane is large.
+    counts : mapping of str to (classes + 1,) int64 array
+        By stage, the pixels of each label; not of labels that are computed chunk by chunk.
     notes : tuple of str
         Remarks to show to the user.
     propagated : Propagated, optional
@@ -223,6 +225,7 @@ class Outcome:
     found: Found
     labels: Mapping[Stage, LabelArray | LabelsByChunk]
     outlines: Mapping[Stage, LabelArray]
+    counts: Mapping[Stage, NDArray[Any]]
     notes: tuple[str, ...] = ()
     propagated: Propagated | None = None
 
@@ -285,8 +288,20 @@ def outcome_of(
         found=Found.of(labels[last], live[last].shortfalls(thresholds)),
         labels=labels,
         outlines=outlines,
+        counts=counts_of(labels, len(scores.classes)),
         **more,
     )
+
+
+def counts_of(
+    labels: Mapping[Stage, LabelArray | LabelsByChunk], classes: int
+) -> dict[Stage, NDArray[Any]]:
+    """Return the pixels of each label by stage, for so many classes; call it in a thread."""
+    return {
+        stage: label_counts(one, classes + 1)
+        for stage, one in labels.items()
+        if not isinstance(one, LabelsByChunk)
+    }
 
 
 def _live(scores: ScoreMaps, *, by_chunk: bool) -> dict[Stage, LiveLabels]:

@@ -51,7 +51,9 @@ def kept(engine):
     scores, _ = engine
     live = {stage: LiveLabels(scores, stage) for stage in scores.stages}
     outcome = SimpleNamespace(
-        live=live, scores=scores, labels_for=lambda values, hints: corrected(live, hints, values)
+        live=live,
+        scores=scores,
+        labels_for=lambda values, hints, _before: corrected(live, hints, values),
     )
     shown = SimpleNamespace(outcome=outcome)
     thresholds = scores.settings.thresholds

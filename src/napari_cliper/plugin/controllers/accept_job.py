@@ -16,7 +16,7 @@ from ...annotation.stored_edits import unpack
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Monitor, Progress
 from .. import ui_text
-from ..layers.image_layers import Region, is_on_disk, part_of_choice
+from ..layers.image_layers import Region, is_in_chunks, part_of_choice
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.lazy_planes import LazyPlane
 from ..layers.prediction_layers import LargePrediction, Prediction
@@ -32,7 +32,7 @@ AT_ONCE = 1 << 21
 def is_long(prediction: Prediction) -> bool:
     """Return whether accepting a prediction takes too long for the window's thread."""
     choice = prediction.choice
-    large = is_on_disk(choice.layer) and math.prod(choice.shape) > AT_ONCE
+    large = is_in_chunks(choice.layer) and math.prod(choice.shape) > AT_ONCE
     return large or isinstance(prediction, LargePrediction)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
 from ...annotation.class_change import ClassChange
-from ...annotation.edit_mask import CLEANED, AnnotationState, protected
+from ...annotation.edit_mask import AnnotationState, protected
 from ...annotation.merge import region_at
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError
@@ -22,7 +22,6 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
 from ..layers.image_view import pixel_under, rectangle_mask, rectangle_of
-from ..layers.labels_history import Place
 from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
 from ..layers.prediction_layers import LargePrediction, Prediction
 from ..panels.annotation_panel import AnnotationPanel
@@ -30,7 +29,7 @@ from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..worker import Work
 from .accept_job import AcceptJob, accepting, is_long
-from .annotation_work import cleaned, cleaning, counting
+from .annotation_work import Found, Tool, cleaned, cleaning, counting, take_cleaned, tool_for
 from .base import Controller
 from .live_result import LiveResult
 from .main_job import MainJob
@@ -374,20 +373,20 @@ class AnnotationController(Controller):
         with self.told():
             found = self._to_clean()
             if found is not None:
-                self._start_cleaning(*found, partial(cleaned, "remove specks", amount=smallest))
+                self._start_cleaning(*found, partial(cleaned, "remove specks", smallest))
 
     def _clean(self, world: Any | None) -> None:
         found = self._to_clean()
         if found is None:
             return
-        annotation, choice, labels = found
+        annotation, choice = found
         request = self._panel.value()
         chosen = self._chosen_names() if request.scope == "chosen" else None
-        clean = cleaning(self._viewer, annotation, choice, labels, request, chosen, world)
-        self._start_cleaning(annotation, choice, labels, clean)
+        tool = tool_for(self._viewer, annotation, choice, request, chosen, world)
+        self._start_cleaning(annotation, choice, tool)
 
-    def _to_clean(self) -> tuple[AnnotationLayer, ImageChoice, NDArray[np.uint16]] | None:
-        """Annotation, current plane and a copy of its labels; None while a cleaning runs."""
+    def _to_clean(self) -> tuple[AnnotationLayer, ImageChoice] | None:
+        """Annotation and current plane; None while a cleaning runs."""
         annotation, choice = self.current(), self._images.on_screen()
         if annotation is None:
             raise InvalidInputError(ui_text.NO_ANNOTATION)
@@ -396,32 +395,21 @@ class AnnotationController(Controller):
         if not self._cleaning.idle:
             return None
         self._check_fits(annotation)
-        annotation.follow()
-        choice = annotation.part(choice)
-        labels = annotation.edits.labels[annotation.place_of(choice)].copy()
-        return annotation, choice, labels
+        return annotation, annotation.part(choice)
 
-    def _start_cleaning(
-        self,
-        annotation: AnnotationLayer,
-        choice: ImageChoice,
-        labels: NDArray[np.uint16],
-        clean: Callable[..., NDArray[Any]],
-    ) -> None:
-        place = annotation.place_of(choice)
-        on_success = partial(self._on_cleaned, annotation, place, labels)
-        self._cleaning.start(partial(clean, labels), on_success)
+    def _start_cleaning(self, annotation: AnnotationLayer, choice: ImageChoice, tool: Tool) -> None:
+        on_success = partial(self._on_cleaned, annotation)
+        self._cleaning.start(cleaning(annotation, choice, tool), on_success)
 
-    def _on_cleaned(
-        self, annotation: AnnotationLayer, place: Place, before: Any, labels: Any
-    ) -> None:
+    def _on_cleaned(self, annotation: AnnotationLayer, found: Found) -> None:
         if annotation not in self._all:
             return
-        if not np.array_equal(annotation.edits.labels[place], before):
-            self.message.emit(ui_text.CHANGED_MEANWHILE, True)
-            return
-        changed = annotation.rewrite(place, labels, CLEANED)
-        self.message.emit(ui_text.cleaned(changed=changed), False)
+        with self.told():
+            changed = take_cleaned(annotation, found)
+            if changed is None:
+                self.message.emit(ui_text.CHANGED_MEANWHILE, True)
+            else:
+                self.message.emit(ui_text.cleaned(changed=changed), False)
 
     # ------------------------------------------------------------------ classes
 

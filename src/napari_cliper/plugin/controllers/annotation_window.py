@@ -1,4 +1,4 @@
-"""Moves the windows of large annotations to what the viewer shows; overviews of the rest."""
+"""Keeps windows of large annotations up to date, and over what the viewer shows; overviews."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from .base import Controller
 
 REST = 150  # milliseconds without a move of the view after which the window follows
 
+NEXT = 10  # milliseconds until a layer shows more of many changes
+
 REDRAWN = 500  # milliseconds after which an overview follows changes
 
-_Window = tuple[LargeAnnotationLayer, Region, NDArray[np.uint16], int]
+_Window = tuple[LargeAnnotationLayer, Region, NDArray[np.uint16], NDArray[np.uint16], int]
 
 
 class AnnotationWindows(Controller):
-    """Keeps the window of each large annotation over the middle of the view.
+    """Keeps the window of each large annotation up to date, and over the middle of the view.
 
     Parameters
     ----------
@@ -46,6 +48,7 @@ class AnnotationWindows(Controller):
         self._moves.succeeded.connect(self._on_read)
         self._moves.failed.connect(self.say_error)
         self._later = self.timer(REST, self._moves.request)
+        self._catching_up = self.timer(NEXT, self._catch_up)
         self._overviews: dict[LargeAnnotationLayer, OverviewLayer] = {}
         self._reducing = self.newest(self._overview_snapshot, REDRAWN)
         self._reducing.succeeded.connect(self._on_reduced)
@@ -68,6 +71,7 @@ class AnnotationWindows(Controller):
     def _on_begun(self, annotation: object) -> None:
         if isinstance(annotation, LargeAnnotationLayer):
             annotation.gone_to.connect(partial(self._on_gone, annotation))
+            annotation.fell_behind.connect(self._catching_up.start)
             self._on_view()
 
     def _on_gone(self, annotation: LargeAnnotationLayer, region: Region) -> None:
@@ -95,6 +99,12 @@ class AnnotationWindows(Controller):
             self._moves.request()
             self._show_overviews()
 
+    def _catch_up(self) -> None:
+        """Show some more of many changes; between two parts, the window responds."""
+        large = [one for one in self._annotations.all if isinstance(one, LargeAnnotationLayer)]
+        if not all(one.catch_up() for one in large):
+            self._catching_up.start()
+
     # ------------------------------------------------------------------ the window
 
     def _snapshot(self) -> Work | None:
@@ -108,11 +118,11 @@ class AnnotationWindows(Controller):
         return None
 
     def _on_read(self, read: _Window) -> None:
-        annotation, region, labels, version = read
+        annotation, region, labels, copy, version = read
         if annotation not in self._annotations.all:
             return
         with self.told():
-            if annotation.drawing or not annotation.move(region, labels, version):
+            if annotation.drawing or not annotation.move(region, labels, copy, version):
                 self._later.start()
         self._show_overviews()
 
@@ -161,7 +171,8 @@ def _read(
 ) -> _Window:
     store = annotation.store
     version = store.version
-    return annotation, region, store.read_labels(region), version
+    labels = store.read_labels(region)
+    return annotation, region, labels, labels.copy(), version
 
 
 def _reduced(

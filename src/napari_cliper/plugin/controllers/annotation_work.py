@@ -12,43 +12,36 @@ from numpy.typing import NDArray
 
 from ...annotation.cleanup import CLEANING
 from ...annotation.completion import Done, done, done_on_disk
+from ...annotation.edit_mask import CLEANED
 from ...annotation.label_store import LabelStore
 from ...annotation.merge import region_at
+from ...annotation.stored_edits import region_of
+from ...annotation.stored_rewrite import Rewritten, rewritten
 from ...segmentation import Progress
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import ImageChoice, Region
-from ..layers.image_view import pixel_under, rectangle_mask
+from ..layers.image_layers import ImageChoice, Region, part_of_choice
+from ..layers.image_view import pixel_under, rectangle_of
 from ..layers.labels_history import Place
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..panels.annotation_panel import AnnotationChoice
 from ..worker import Work
 
+Tool = Callable[[NDArray[np.uint16]], NDArray[np.uint16]]
+"""Returns other labels of a plane; called in a thread."""
 
-def cleaned(
-    tool: Any,
-    labels: NDArray[np.uint16],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-    *,
-    amount: int | None,
-    wanted: set[int] | None = None,
-    where: NDArray[np.bool_] | None = None,
-) -> NDArray[Any]:
-    """The labels after a cleaning tool; it changes the given classes, by default all."""
-    chosen = set(np.unique(labels).tolist()) - {0} if wanted is None else wanted
-    return CLEANING[tool](labels, chosen, amount, where=where)
+Found = tuple[Place, NDArray[np.uint16], NDArray[np.uint16]] | Rewritten
+"""Where labels were cleaned, and the labels before and after; or chunks of them."""
 
 
-def cleaning(
+def tool_for(
     viewer: Viewer,
     annotation: AnnotationLayer,
     choice: ImageChoice,
-    labels: NDArray[np.uint16],
     request: AnnotationChoice,
     chosen: set[str] | None,
     world: Any | None,
-) -> Callable[..., NDArray[Any]]:
-    """Return the work of a cleaning tool on the labels of a plane.
+) -> Tool:
+    """Return a cleaning tool for the labels of a plane.
 
     Parameters
     ----------
@@ -56,7 +49,6 @@ def cleaning(
     annotation : AnnotationLayer
     choice : ImageChoice
         The plane, and the region of the labels in it.
-    labels : (Y, X) uint16 array
     request : AnnotationChoice
         What the panel asks for.
     chosen : set of str, optional
@@ -67,17 +59,96 @@ def cleaning(
     Raises
     ------
     InvalidInputError
-        If there is no region or rectangle.
+        If there is no rectangle; by the tool, if there is no region.
     """
-    wanted, where = annotation.labels_named(chosen), None
+    rectangle, point = None, None
     if request.scope == "rectangle":
-        where = rectangle_mask(viewer, choice)
+        found = rectangle_of(viewer, choice.layer)
+        _, rectangle = part_of_choice(choice, found)
     elif world is not None:
         *_, row, column = pixel_under(viewer, annotation.layer, world)
-        region = region_at(labels, row, column)
-        wanted = {int(labels[row, column])}
-        where = None if request.tool in ("grow", "fill holes", "smooth") else region
-    return partial(cleaned, request.tool, amount=request.amount, wanted=wanted, where=where)
+        point = row, column
+    return partial(
+        cleaned,
+        request.tool,
+        request.amount,
+        wanted=annotation.labels_named(chosen),
+        rectangle=rectangle,
+        point=point,
+    )
+
+
+def cleaned(
+    tool: Any,
+    amount: int | None,
+    labels: NDArray[np.uint16],
+    *,
+    wanted: set[int] | None = None,
+    rectangle: Region | None = None,
+    point: tuple[int, int] | None = None,
+) -> NDArray[np.uint16]:
+    """The labels after a cleaning tool; it changes the given classes, by default all."""
+    where: NDArray[np.bool_] | None = None
+    if rectangle is not None:
+        where = np.zeros(labels.shape, bool)
+        where[rectangle] = True
+    elif point is not None:
+        region = region_at(labels, *point)
+        wanted = {int(labels[point])}
+        where = None if tool in ("grow", "fill holes", "smooth") else region
+    chosen = set(np.unique(labels).tolist()) - {0} if wanted is None else wanted
+    return CLEANING[tool](labels, chosen, amount, where=where).astype(np.uint16, copy=False)
+
+
+def cleaning(annotation: AnnotationLayer, choice: ImageChoice, tool: Tool) -> Work:
+    """Return the work of a tool on the labels of a plane; then call `take_cleaned`."""
+    annotation.follow()
+    place = annotation.place_of(choice)
+    if isinstance(annotation, LargeAnnotationLayer):
+        store = annotation.store
+        region = region_of(place, store.shape)
+        return partial(cleaned_on_disk, store, region, tool, annotation.edits.region)
+    return partial(cleaned_in_memory, place, annotation.edits.labels[place].copy(), tool)
+
+
+def cleaned_in_memory(
+    place: Place,
+    labels: NDArray[np.uint16],
+    tool: Tool,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> Found:
+    """Clean labels of an annotation in memory."""
+    return place, labels, tool(labels)
+
+
+def cleaned_on_disk(
+    store: LabelStore,
+    region: Region,
+    tool: Tool,
+    shown: Region,
+    _report: Callable[[Progress], None],
+    _should_stop: Callable[[], bool],
+) -> Found:
+    """Clean labels of an annotation in chunks."""
+    return rewritten(store, region, CLEANED, tool, shown)
+
+
+def take_cleaned(annotation: AnnotationLayer, found: Found) -> int | None:
+    """Take cleaned labels as one undo step.
+
+    Returns
+    -------
+    int or None
+        Number of pixels whose label changed. None if the labels have changed meanwhile.
+    """
+    if isinstance(found, Rewritten):
+        assert isinstance(annotation, LargeAnnotationLayer)  # noqa: S101 - as `cleaning`
+        return annotation.take_rewritten(found)
+    place, before, labels = found
+    if not np.array_equal(annotation.edits.labels[place], before):
+        return None
+    return annotation.rewrite(place, labels, CLEANED)
 
 
 def counting(

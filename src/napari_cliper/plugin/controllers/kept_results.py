@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from ...annotation.class_change import ClassChange, change_thresholds
 from ...annotation.project.prediction_store import StoredPrediction
@@ -78,6 +80,8 @@ class Kept:
         Labels by stage.
     outlines : dict of str to (Y, X) array
         Outlines of these labels, for planes that are large.
+    counts : mapping of str to (classes + 1,) int64 array
+        The pixels of each label, as far as they are known.
     """
 
     shown: Shown
@@ -85,6 +89,7 @@ class Kept:
     followed: tuple[Thresholds, UserHints | None]
     labels: dict[Stage, LabelArray | LabelsByChunk]
     outlines: dict[Stage, LabelArray]
+    counts: Mapping[Stage, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:

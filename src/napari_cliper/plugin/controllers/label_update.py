@@ -6,9 +6,9 @@ Each function works on a snapshot that was taken in the window's thread, and cha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import LabelsByChunk, LiveLabels, Progress, Thresholds, UserHints
-from ..engine_requests import warm_up
+from ..engine_requests import counts_of, warm_up
 from ..layers.image_layers import ImageChoice
 from ..layers.outlines import outlines_of_large
 
@@ -78,6 +78,8 @@ class LabelUpdate:
         By stage; empty if neither hints nor thresholds have changed.
     outlines : mapping of str to (Y, X) array
         Of these labels, if the plane is large.
+    counts : mapping of str to (classes + 1,) int64 array
+        The pixels of each label; empty if they are not known.
     """
 
     kept: Kept
@@ -86,6 +88,7 @@ class LabelUpdate:
     user_hints: UserHints | None
     labels: Mapping[Stage, LabelArray | LabelsByChunk]
     outlines: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
+    counts: Mapping[Stage, NDArray[Any]] = field(default_factory=dict)
 
 
 def drawn_on_grid(
@@ -189,7 +192,7 @@ def update_labels(
     outcome = kept.shown.outcome
     labels = outcome.labels_for(thresholds, user_hints, kept.labels)
     warm_up(outcome.live, labels, thresholds)
-    return update(labels, outlines_of_large(labels))
+    return update(labels, outlines_of_large(labels), counts_of(labels, len(outcome.scores.classes)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -227,9 +227,7 @@ class LiveResult(Controller):
         self._leave()
         self._stored = None
         shown = Shown(choice, rows, config, outcome, predictions)
-        kept = Kept(
-            shown, values, followed=(first, outcome.hints), labels=labels, outlines=outlines
-        )
+        kept = Kept(shown, values, (first, outcome.hints), labels, outlines, outcome.counts)
         self.kept.add(kept)
         self._layers.activate(predictions)
         self.look()
@@ -258,7 +256,9 @@ class LiveResult(Controller):
                 self.kept.use(current)
                 for prediction in current.shown.predictions.values():
                     prediction.go_to(current.shown.choice)
-            self.kept.add(Kept(shown, outcome.thresholds, followed, labels, outlines))
+            self.kept.add(
+                Kept(shown, outcome.thresholds, followed, labels, outlines, outcome.counts)
+            )
             shown.release()
             self.look()
         if active is not None and active in self._viewer.layers:
@@ -471,6 +471,7 @@ class LiveResult(Controller):
         before = None if seen is None else kept.labels.get(seen.stage)
         kept.labels.update(update.labels)
         kept.outlines.update(update.outlines)
+        kept.counts = update.counts
         for stage, prediction in kept.shown.predictions.items():
             if stage in update.labels:
                 prediction.write(update.labels[stage], update.outlines.get(stage))

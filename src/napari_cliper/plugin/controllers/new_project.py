@@ -24,7 +24,7 @@ from ...segmentation import InvalidInputError, Monitor, Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import ImageGroup
-from ..layers.image_layers import ImageChoice
+from ..layers.image_layers import ImageChoice, exceeds_memory
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from .project_groups import GroupTask, task_of
 
@@ -77,7 +77,7 @@ class NewProject:
         on_disk = isinstance(state, StoredState) and not state.store.in_memory
         if isinstance(state, StoredState) and on_disk:  # the window goes on with its own
             state = StoredState(state.store.fork(), state.classes, state.record)
-        large = isinstance(annotation, LargeAnnotationLayer)
+        large = isinstance(annotation, LargeAnnotationLayer) and exceeds_memory(annotation.shape)
         return cls(
             folder,
             name,

@@ -130,6 +130,7 @@ def write_elsewhere(update: LabelUpdate) -> None:
     kept.followed = update.thresholds, update.user_hints
     kept.labels.update(update.labels)
     kept.outlines.update(update.outlines)
+    kept.counts = update.counts
     for stage, prediction in kept.shown.predictions.items():
         if stage in update.labels:
             outlines = update.outlines.get(stage)
@@ -153,4 +154,5 @@ def describe(kept: Kept) -> None:
     for stage, prediction in shown.predictions.items():
         if prediction.live:
             scores = shown.outcome.scores.stage(stage).class_scores.tolist()
-            prediction.describe(prediction.labels, shown.rows, scores, record)
+            counts = kept.counts.get(stage)
+            prediction.describe(prediction.labels, shown.rows, scores, record, counts)

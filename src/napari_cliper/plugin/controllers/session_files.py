@@ -24,7 +24,7 @@ from ...io.find_pixels import is_image_of
 from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import AXES_KEY, ImageChoice, labels_shape
+from ..layers.image_layers import AXES_KEY, ImageChoice, exceeds_memory, labels_shape
 from ..layers.large_annotation_layer import window_of
 from ..panels.offers_panel import Offer
 
@@ -135,7 +135,7 @@ def add_image(project: Project, task: SaveTask) -> str:
             name, np.broadcast_to(np.uint8(0), shape), axes=task.axes, keep_pixels=False
         ).name
     on_disk = isinstance(task.state, StoredState) and not task.state.store.in_memory
-    lazy = on_disk and not isinstance(source, np.ndarray)
+    lazy = on_disk and exceeds_memory(shape) and not isinstance(source, np.ndarray)
     if size <= LARGEST_COPY and not lazy:  # what is read lazily may not fit into the memory
         pixels = np.asarray(source)
         path = None if task.path is None else Path(task.path)
@@ -154,7 +154,7 @@ def _has(project: Project, path: Path) -> bool:
 def painted_on(state: AnnotationState, orphan: Labels) -> AnnotationState:
     """Return an annotation with what its layer shows, which a closed dock has left there."""
     if isinstance(state, StoredState) and not state.store.in_memory:
-        region = window_of(orphan)
+        region = window_of(orphan, state.store.shape)
         if region is not None:
             edits = StoredEdits(state.store, region)
             edits.window[...] = orphan.data

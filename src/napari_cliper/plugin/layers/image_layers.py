@@ -27,13 +27,19 @@ from .lazy_planes import LazyPlane, lazy_levels
 
 Region = tuple[slice, slice]
 
+LARGEST_AT_ONCE = 4096
+"""Side of the largest square image whose annotation is changed as a whole, in the window's thread.
+Those of larger images are changed chunk by chunk, in threads."""
+
 LARGEST_IN_MEMORY = 8192
-"""Side of the largest square image whose annotation is in memory: 1 GB, and the smallest limit of
-the textures of today's GPUs. Labels of larger images are on disk, with a window over what is
-visible."""
+"""Side of the largest square image whose labels are in memory as a whole: the smallest limit of the
+textures of today's GPUs. Labels of larger images are on disk, with a window over a part."""
 
 ANNOTATION_BYTES = 14
 """Bytes for each pixel that an annotation takes at most, with its undo history and its layer."""
+
+WINDOW_BYTES = 4
+"""Bytes for each pixel of the layer of an annotation in chunks, which are compressed."""
 
 OBJECT_BYTES = 40
 """Bytes for each pixel that the objects of labels take at most."""
@@ -219,10 +225,11 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
     return (*shape[:-2], *sides_of(choice.region)) if choice.region else shape
 
 
-def is_on_disk(image: Image) -> bool:
-    """Whether the labels of an image are on disk: a plane with too many pixels for the memory."""
+def is_in_chunks(image: Image) -> bool:
+    """Whether the annotation of an image is in chunks: a plane with many pixels."""
     shape = image_shape(image)
-    return len(shape) == 2 and _exceeds_memory(shape)
+    many = math.prod(shape) > LARGEST_AT_ONCE**2 or exceeds_memory(shape)
+    return len(shape) == 2 and many
 
 
 def runs_by_chunk(choice: ImageChoice, config: SegmentationConfig) -> bool:
@@ -230,13 +237,14 @@ def runs_by_chunk(choice: ImageChoice, config: SegmentationConfig) -> bool:
 
     Not with masks and thresholds of the area, which need all labels at once.
     """
-    large = is_on_disk(choice.layer) and _exceeds_memory(choice.shape)
+    shape = image_shape(choice.layer)
+    large = len(shape) == 2 and exceeds_memory(shape) and exceeds_memory(choice.shape)
     whole = config.uses_masks or config.settings().area_threshold > 0
     return large and config.tiles is not None and not whole
 
 
-def _exceeds_memory(shape: tuple[int, ...]) -> bool:
-    """Whether labels of (Y, X) pixels are not kept in memory as they are."""
+def exceeds_memory(shape: tuple[int, ...]) -> bool:
+    """Whether labels of (Y, X) pixels are not kept in memory as a whole."""
     longest = max(shape) > 2 * LARGEST_IN_MEMORY  # no GPU draws such a layer in full
     return longest or math.prod(shape) > LARGEST_IN_MEMORY**2
 
@@ -264,7 +272,7 @@ def fits_memory(choice: ImageChoice) -> bool:
 
 
 def check_annotation_memory(choice: ImageChoice) -> None:
-    """Check that an annotation of an image fits in the free memory, if it is not on disk.
+    """Check that an annotation of an image fits in the free memory, unless it is on disk.
 
     Raises
     ------
@@ -272,9 +280,10 @@ def check_annotation_memory(choice: ImageChoice) -> None:
         If it does not; the message gives the needed and the free memory.
     """
     shape = labels_shape(choice)
-    needed = ANNOTATION_BYTES * math.prod(shape)
+    in_chunks = is_in_chunks(choice.layer)
+    needed = (WINDOW_BYTES if in_chunks else ANNOTATION_BYTES) * math.prod(shape)
     free = psutil.virtual_memory().available
-    if needed > free and not is_on_disk(choice.layer):
+    if needed > free and not (in_chunks and exceeds_memory(shape)):
         raise InvalidInputError(
             ui_text.annotation_too_large(
                 image=choice.name, sides=_sides(shape), needed=needed, free=free

@@ -1,4 +1,4 @@
-"""The annotation of a large image: labels on disk, and a Labels layer over what is visible."""
+"""The annotation of a large image: labels in chunks, and a Labels layer over them or a part."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from ...annotation.label_store import LabelStore
 from ...annotation.merge import Rule
 from ...annotation.stored_accept import FEW, Accepted, StoredAccept
 from ...annotation.stored_edits import StoredEdits, region_of
+from ...annotation.stored_rewrite import Rewritten
 from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
 from ...labels.regions import bounding_box
 from .annotation_layer import AnnotationLayer
-from .image_layers import ImageChoice, image_shape, is_on_disk, transforms
+from .image_layers import ImageChoice, exceeds_memory, image_shape, is_in_chunks, transforms
 from .labels_history import Place, part_of_step
 from .window_labels import WindowLabels
 
 WINDOW = 4096
-"""Longest side of the window in pixels: more than a screen shows, and read in a moment."""
+"""Longest side of a window over a part of the image, in pixels: more than a screen shows, and read
+in a moment."""
 
 WINDOW_KEY = "napari_cliper_window"
-"""Key in the metadata of a layer for the region that it shows."""
+"""Key in the metadata of a layer for the part of the image that it shows."""
 
 NEAR = 0.75
 """The middle of the view must be within this central fraction of the window."""
@@ -44,21 +46,24 @@ BLOCK = 2048
 
 
 def annotation_of(image: Image, name: str, state: AnnotationState | None = None) -> AnnotationLayer:
-    """Return a new annotation of an image: of a large one with labels on disk."""
-    on_disk = isinstance(state, StoredState) and not state.store.in_memory
-    if on_disk or is_on_disk(image):
+    """Return a new annotation of an image: of a large one with labels in chunks."""
+    in_chunks = isinstance(state, StoredState) and not state.store.in_memory
+    if in_chunks or is_in_chunks(image):
         return LargeAnnotationLayer(image, name, state)
     return AnnotationLayer(image, name, state)
 
 
 class LargeAnnotationLayer(AnnotationLayer):
-    """An annotation whose labels are on disk, with a Labels layer over a part of the image.
+    """An annotation whose labels are in chunks, with a Labels layer as a window over them.
 
+    The window shows all of the image, or a part of one whose labels are not in memory as a whole.
     Strokes are written to the store at once. Undo and redo work on all of the image.
     """
 
     gone_to = Signal(object)
     """A step was undone or redone; carries its region."""
+    fell_behind = Signal()
+    """The layer does not show all changes yet: call `catch_up`, again and again."""
 
     layer: WindowLabels
     edits: StoredEdits
@@ -69,13 +74,15 @@ class LargeAnnotationLayer(AnnotationLayer):
         edits = StoredEdits(store, window_around((slice(0, rows), slice(0, columns)), store.shape))
         self.edits = edits
         layer = WindowLabels(edits.window, **self._layer_properties())
-        layer.metadata[WINDOW_KEY] = edits.region
+        if exceeds_memory(store.shape):
+            layer.metadata[WINDOW_KEY] = edits.region
         layer.undo_by, layer.redo_by = partial(self._go, edits.undo), partial(self._go, edits.redo)
         return layer, edits
 
     def close(self) -> None:
         """Disconnect all signals; the layer stays, with napari's undo."""
         super().close()
+        self.catch_up(fully=True)
         self.layer.undo_by = self.layer.redo_by = None
 
     @property
@@ -100,14 +107,27 @@ class LargeAnnotationLayer(AnnotationLayer):
             for part, whole in zip(view, self.edits.region, strict=True)
         )
 
-    def move(self, region: Region, labels: NDArray[np.uint16], version: int) -> bool:
+    def catch_up(self, *, fully: bool = False) -> bool:
+        """Show some more changes of the store, or all; return whether the layer shows all."""
+        if not self.edits.behind:
+            return True
+        if self.drawing and not fully:
+            return False
+        done = self.edits.catch_up(fully=fully)
+        if done:
+            self._draw()
+        return done
+
+    def move(
+        self, region: Region, labels: NDArray[np.uint16], copy: NDArray[np.uint16], version: int
+    ) -> bool:
         """Move the window to a region; return False if its labels are out of date.
 
         Parameters
         ----------
         region : (slice, slice)
-        labels : uint16 array
-            Of the store, as they were at a version of it.
+        labels, copy : uint16 array
+            Of the store, as they were at a version of it, and a copy.
         version : int
             See `LabelStore.version`.
 
@@ -121,9 +141,10 @@ class LargeAnnotationLayer(AnnotationLayer):
             return False
         self._writing = True
         try:
-            self.edits.show(region, labels)
+            self.edits.show(region, labels, copy)
             self.layer.data = labels
-            self.layer.metadata[WINDOW_KEY] = region
+            if WINDOW_KEY in self.layer.metadata:
+                self.layer.metadata[WINDOW_KEY] = region
             self.layer.translate = transforms(self._shown())["translate"]
         finally:
             self._writing = False
@@ -140,7 +161,8 @@ class LargeAnnotationLayer(AnnotationLayer):
         for label, row in classes.items():
             self.classes.setdefault(label, row)
         self.show_classes([*self.classes.values()])
-        self.move(self.edits.region, self.store.read_labels(self.edits.region), self.store.version)
+        labels = self.store.read_labels(self.edits.region)
+        self.move(self.edits.region, labels, labels.copy(), self.store.version)
 
     @property
     def drawing(self) -> bool:
@@ -154,7 +176,7 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     def part(self, choice: ImageChoice) -> ImageChoice:
         """Return the part in the window of a choice that is larger than a window."""
-        if max(choice.shape) <= WINDOW:
+        if max(choice.shape) <= WINDOW or not exceeds_memory(self.store.shape):
             return choice
         parts = choice.region or tuple(slice(0, side) for side in self.store.shape)
         rows, columns = (
@@ -233,6 +255,21 @@ class LargeAnnotationLayer(AnnotationLayer):
             again = self._accept_in(work, sorted(stale))
         return again + sum(changed for index, (_, changed) in found.items() if index not in stale)
 
+    def take_rewritten(self, found: Rewritten) -> int | None:
+        """Take labels that a thread has changed, as one undo step.
+
+        Returns
+        -------
+        int or None
+            Number of pixels whose label changed. None if the labels have changed meanwhile.
+        """
+        self.follow()
+        if found.outdated(self.store):
+            return None
+        with self.as_one_step():
+            self.edits.merge(found.fork, found.changes)
+        return found.changed
+
     def _accept_in(self, work: StoredAccept, chunks: Sequence[Index]) -> int:
         changed = 0
         with self.as_one_step():
@@ -270,9 +307,16 @@ class LargeAnnotationLayer(AnnotationLayer):
         return int(np.count_nonzero(differs))
 
     def _step_taken(self) -> None:
-        self._draw()
+        self._show()
         self.stepped.emit(False)
         self.changed.emit()
+
+    def _show(self) -> None:
+        """Draw the layer, at once or as soon as it shows all changes."""
+        if self.edits.behind:
+            self.fell_behind.emit()
+        else:
+            self._draw()
 
     def _draw(self) -> None:
         outer, self._writing = self._writing, True
@@ -308,7 +352,7 @@ class LargeAnnotationLayer(AnnotationLayer):
             self.refused.emit(str(error))
             return
         if region is not None:
-            self._draw()
+            self._show()
             self.gone_to.emit(region)
             self.changed.emit()
 
@@ -347,7 +391,7 @@ class LargeAnnotationLayer(AnnotationLayer):
     # ------------------------------------------------------------------ the whole
 
     def _show_relabelled(self) -> None:
-        self._draw()
+        self._show()
 
     @property
     def blank(self) -> bool:
@@ -362,9 +406,18 @@ class LargeAnnotationLayer(AnnotationLayer):
         return StoredState(self.store, dict(self.classes), self._full_record())
 
 
-def window_of(layer: Labels) -> Region | None:
-    """Return the region that the layer of a closed large annotation shows."""
-    region: Region | None = layer.metadata.get(WINDOW_KEY)
+def window_of(layer: Labels, shape: tuple[int, ...]) -> Region | None:
+    """Return the region of an image that the layer of its closed large annotation shows.
+
+    Parameters
+    ----------
+    layer : Labels
+    shape : (int, int)
+        Rows and columns of the image.
+    """
+    rows, columns = shape
+    whole = slice(0, rows), slice(0, columns)
+    region: Region | None = layer.metadata.get(WINDOW_KEY, whole)
     shown = () if region is None else tuple(part.stop - part.start for part in region)
     return region if shown == tuple(layer.data.shape) else None
 
@@ -381,8 +434,9 @@ def window_around(view: Region, shape: tuple[int, ...], fraction: float = 1.0) -
         Of the window's side; smaller ones are not larger than the view.
     """
     found = []
+    longest = WINDOW if exceeds_memory(shape) else max(shape)
     for part, side in zip(view, shape, strict=True):
-        length = round(min(WINDOW, side) * fraction)
+        length = round(min(longest, side) * fraction)
         if fraction < 1:
             length = min(length, part.stop - part.start)
         start = (part.start + part.stop - length) // 2

@@ -186,8 +186,17 @@ class Prediction:
         rows: Sequence[ClassRow],
         scores: Sequence[float],
         record: Mapping[str, Any],
+        counts: NDArray[Any] | None = None,
     ) -> None:
-        """Set the provenance, and the features by which napari names the class under the cursor."""
+        """Set the provenance, and the features by which napari names the class under the cursor.
+
+        Parameters
+        ----------
+        labels, rows, scores, record
+            See `show`; a score for each row.
+        counts : (rows + 1,) array of int, optional
+            The pixels of each label; counted here if they are not known.
+        """
         names = [ui_text.BACKGROUND_NAME, *(row.name for row in rows)]
         columns: dict[str, Any] = {
             "index": range(len(names)),
@@ -195,7 +204,7 @@ class Prediction:
             "score": [np.nan, *np.round(scores, 3)],
         }
         if isinstance(labels, np.ndarray):
-            columns["pixels"] = label_counts(labels, len(names))
+            columns["pixels"] = label_counts(labels, len(names)) if counts is None else counts
         self.layer.features = pd.DataFrame(columns)
         self.layer.metadata = {**self.layer.metadata, OUTPUT_KEY: dict(record)}
 

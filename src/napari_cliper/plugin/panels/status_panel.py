@@ -129,11 +129,11 @@ class StatusPanel(QWidget):
 
     def _stop(self) -> None:
         self.running = False
+        self._update()  # hides the bar, which otherwise has the window drawn at once
         self.bar.setRange(0, _BAR_STEPS)
         self.bar.reset()
         self.stage.setText("")
         self._stage_started = ("", 0.0)
-        self._update()
 
     def show_message(
         self, message: str, *, tone: MessageTone = "", buttons: Sequence[StateButton] = ()
