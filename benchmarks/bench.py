@@ -1,4 +1,4 @@
-"""What the parts share: networks, a clock, the published way over them, the memory's peak."""
+"""Shared by the benchmarks: networks, timing, the published method on them, and peak memory."""
 
 from __future__ import annotations
 

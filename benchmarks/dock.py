@@ -1,4 +1,4 @@
-"""How long the dock takes to open in a napari that is open: the seconds, as JSON."""
+"""How long the dock takes to open in a running napari: seconds, as JSON."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Networks with random weights, saved as the engine's own doors load them. No hub is asked.
+"""Networks with random weights, saved in the formats that the engine loads. Nothing is downloaded.
 
-What a pass costs does not depend on the values of the weights. The sizes are those of CLIP ViT-B/16
-and of Stable Diffusion 2.1; `quick` makes all of them small, to try the scripts out.
+The cost of a pass does not depend on the values of the weights. The sizes are those of CLIP
+ViT-B/16 and of Stable Diffusion 2.1; `quick` makes all of them small, to try the scripts out.
 """
 
 from __future__ import annotations

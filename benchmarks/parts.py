@@ -1,4 +1,4 @@
-"""The parts of `speed.py`, each measured in a process of its own: numbers, as JSON.
+"""The parts of `speed.py`, each measured in its own process: numbers, as JSON.
 
 python benchmarks/parts.py PART --folder NETWORKS [--quick] [--device DEVICE]
 """

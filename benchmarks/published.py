@@ -1,9 +1,9 @@
-"""The published way, written plainly, to be measured against: nothing in it is made fast.
+"""A plain implementation of the published method, as the baseline: nothing in it is optimised.
 
-Source: CLIPer (arXiv 2411.13836) as its steps are described: the words are encoded with every
-prompt, CLIP's blocks hand over their attention, the whole UNet runs, every attention map of its up
-blocks is kept, self and cross, and the product of the ten sharpened ones is formed before it meets
-the coarse map. All of it runs again for a changed word.
+Source: CLIPer (arXiv 2411.13836), step by step as described: the words are encoded with every
+prompt, CLIP's blocks return their attention, the whole UNet runs, all self- and cross-attention
+maps of its up blocks are stored, and the product of the ten sharpened maps is computed before it is
+applied to the coarse map. All of it runs again for a changed word.
 
 Shapes: T classes, Q queries, K layers, N patches, D embedding width, H heads, n latent pixels.
 """

@@ -1,8 +1,8 @@
-"""Does a job on the dock's thread take the time of the plain call? Both in one run.
+"""Does a job in the dock's thread take as long as the plain call? Measures both in one run.
 
     .venv/bin/python benchmarks/worker.py
 
-CLIP ViT-B/16 with random weights, 336 x 448 pixels, CLIPer's way, no refiner: what costs does not
+CLIP ViT-B/16 with random weights, 336 x 448 pixels, method CLIPer, no refiner. The cost does not
 depend on the values of the weights.
 """
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 import skimage.io
 
 from napari_cliper.annotation.edit_mask import AnnotationState
@@ -52,18 +50,6 @@ def arrays_of(project: Project, name: str) -> tuple[Path, Path]:
 
 def all_files(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
-
-
-@contextmanager
-def small_files():
-    """No file may be larger than 4 KiB: to write on fails as on a full disk."""
-    resource = pytest.importorskip("resource")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def counted(count, size=40):

@@ -7,31 +7,19 @@ import json
 import numpy as np
 import pytest
 import tifffile
+from colour_features import use_colour_features
 from PIL import Image
-from torch import nn
 from typer.testing import CliRunner
 
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.segmentation.models import loading
 
 SCENE = make_scene((96, 128), 3)
 
 
-class Colours:
-    """A foundation model whose features of a patch are its mean colour."""
-
-    patch, mean, std = 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    networks = (nn.Identity(),)
-
-    def query_key_sums(self, pixels, _monitor=None):
-        return nn.functional.avg_pool2d(pixels, self.patch).float()
-
-
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    loaded = loading.Loaded(Colours(), [])
-    monkeypatch.setattr(loading, "load_foundation", lambda *_, monitor: loaded)
+    use_colour_features(monkeypatch)
     Image.fromarray(SCENE.image).save(tmp_path / "field.png")
 
     def segment(*more, command="segment"):

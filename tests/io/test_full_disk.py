@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from full_disk import small_files
 
 from napari_cliper.io.files import FileError, whole_files
 from napari_cliper.io.writers.measurements import write_measurements
@@ -24,17 +24,6 @@ WRITERS = [
     write_ome_zarr, write_measurements,
 ]  # fmt: skip
 LABELS = np.random.default_rng(0).integers(0, 254, (72, 80), np.uint8)  # more than 4 KiB
-
-
-@contextmanager
-def small_files():
-    """No file may be larger than 4 KiB: to write on fails as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda writer: writer.__name__)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from annotation_projects import RNG, all_files, assert_same, picture, small_files, state_of
+from annotation_projects import RNG, all_files, assert_same, picture, state_of
+from full_disk import small_files
 
 from napari_cliper.annotation.project.project import Project
 from napari_cliper.io.files import FileError

@@ -18,9 +18,9 @@ from annotation_projects import (
     arrays_of,
     assert_same,
     picture,
-    small_files,
     state_of,
 )
+from full_disk import small_files
 from PIL import Image
 
 from napari_cliper.annotation.edit_mask import AnnotationState

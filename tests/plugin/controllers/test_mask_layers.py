@@ -7,30 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import zarr
-from torch import nn
+from colour_features import use_colour_features
 
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import SegmentationConfig, Tiles
-from napari_cliper.segmentation.models import loading
 
 SCENE = make_scene((96, 128), 1_000_008)
-
-
-class Colours:
-    """A foundation model whose features of a patch are its mean colour."""
-
-    patch, mean, std = 8, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    networks = (nn.Identity(),)
-
-    def query_key_sums(self, pixels, _monitor=None):
-        return nn.functional.avg_pool2d(pixels, self.patch).float()
 
 
 @pytest.fixture
 def corrclip(dock, monkeypatch):
     """The dock with CorrCLIP chosen, and a stand-in for its DINO."""
-    loaded = loading.Loaded(Colours(), [])
-    monkeypatch.setattr(loading, "load_foundation", lambda *_, monitor: loaded)
+    use_colour_features(monkeypatch)
     monkeypatch.setattr(dock.engine_panel, "missing", lambda _config=None: ())
     config = SegmentationConfig(
         method="corrclip", model="demo", device="cpu", refiner="none", background=()

@@ -52,14 +52,6 @@ def model(whole_folder):
     return diffusion.load(whole_folder, torch.zeros(1, 12, 32), torch.float32)
 
 
-@pytest.fixture
-def image():
-    rng = np.random.default_rng(0)
-    picture = rng.integers(0, 90, (60, 90, 3), np.uint8)
-    picture[20:45, 20:70] += 120
-    return picture
-
-
 def config(tiny_clip, folder, **options):
     return SegmentationConfig(
         **{
