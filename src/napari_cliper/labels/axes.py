@@ -7,7 +7,7 @@ depth.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -172,33 +172,12 @@ def placed(
 
     if shape[-2:] != target_shape[-2:]:
         raise refused("rows and columns differ")
-    known = dict(position)
-    leading, targets = range(len(shape) - 2), range(len(target_shape) - 2)
-    source_of: dict[int, int] = {}
-    for axis in targets:
-        letter = target_axes[axis]
-        if letter != UNKNOWN and letter in axes[:-2]:
-            own = axes.index(letter)
-            if shape[own] == target_shape[axis]:
-                source_of[axis] = own
-            elif shape[own] != 1:
-                raise refused(f"axis {letter} differs")
-    rest = [axis for axis in leading if shape[axis] > 1 and axis not in source_of.values()]
-    if rest:
-        open_ones = [
-            axis for axis in targets
-            if axis not in source_of and target_shape[axis] > 1 and target_axes[axis] not in known
-        ]  # fmt: skip
-        pairs = list(zip(rest, open_ones, strict=False))
-        if len(open_ones) != len(rest) or any(shape[a] != target_shape[b] for a, b in pairs):
-            raise refused("the planes differ in number")
-        if any(UNKNOWN not in (axes[a], target_axes[b]) for a, b in pairs):
-            raise refused("their axes are of different kinds")
-        source_of |= {axis: own for own, axis in pairs}
+    targets = range(len(target_shape) - 2)
+    source_of = _matched_axes(axes, shape, target_axes, target_shape, dict(position), refused)
     indices = dict(enumerate(plane))
     left = list(position)
     others = [axis for axis in targets if axis not in source_of]
-    for axis in sorted(others, key=lambda axis: target_axes[axis] not in known):
+    for axis in sorted(others, key=lambda axis: target_axes[axis] not in dict(position)):
         letter = target_axes[axis]
         found = next((one for one in left if one[0] == letter), None) or next(
             (one for one in left if UNKNOWN in (one[0], letter)), None
@@ -216,6 +195,42 @@ def placed(
     order = [source_of[axis] for axis in targets if axis in source_of]
     rows = slice(None)
     return (*place, rows, rows), (*order, len(shape) - 2, len(shape) - 1)
+
+
+def _matched_axes(
+    axes: str,
+    shape: tuple[int, ...],
+    target_axes: str,
+    target_shape: tuple[int, ...],
+    known: Mapping[str, int],
+    refused: Callable[[str], InvalidInputError],
+) -> dict[int, int]:
+    """Return the axis of the labels for each leading axis of the array that they have too."""
+    source_of: dict[int, int] = {}
+    targets = range(len(target_shape) - 2)
+    for axis in targets:
+        letter = target_axes[axis]
+        if letter != UNKNOWN and letter in axes[:-2]:
+            own = axes.index(letter)
+            if shape[own] == target_shape[axis]:
+                source_of[axis] = own
+            elif shape[own] != 1:
+                raise refused(f"axis {letter} differs")
+    rest = [
+        one for one in range(len(shape) - 2) if shape[one] > 1 and one not in source_of.values()
+    ]
+    if not rest:
+        return source_of
+    open_ones = [
+        axis for axis in targets
+        if axis not in source_of and target_shape[axis] > 1 and target_axes[axis] not in known
+    ]  # fmt: skip
+    pairs = list(zip(rest, open_ones, strict=False))
+    if len(open_ones) != len(rest) or any(shape[a] != target_shape[b] for a, b in pairs):
+        raise refused("the planes differ in number")
+    if any(UNKNOWN not in (axes[a], target_axes[b]) for a, b in pairs):
+        raise refused("their axes are of different kinds")
+    return source_of | {axis: own for own, axis in pairs}
 
 
 def described(axes: str, shape: Sequence[int]) -> str:

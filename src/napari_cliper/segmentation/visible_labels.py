@@ -7,7 +7,7 @@ are already in the store. The result of the whole image replaces them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from .prompts import ClassPrompt, usable_background
 from .refiners.protocol import PixelRefiner
 from .results import ImageEmbedding, ScoreMaps, TilePart
 from .scoring.prototypes import Prototypes
+from .scoring.similarity import Queries
 from .segmenter import Segmenter
 from .tile_encoder import TileEncoder, stage_of
 from .tiled_embedding import identity_of
@@ -183,6 +184,10 @@ class _Tile(NamedTuple):
     keys: Mapping[TilePart, str]
 
 
+_Maps = Callable[[_Tile], tuple[Tensor, Tensor | None] | None]
+"""Returns the coarse and the refined maps of a tile; None for a tile without contrast."""
+
+
 @dataclass(frozen=True, eq=False)
 class _RegionPlanes:
     """Planes of a part of an image, as `pixel_planes.PixelPlanes`.
@@ -261,56 +266,29 @@ class _View:
             segmenter.networks, classes, kept, None, None, None, (), self._monitor
         )
         seen, others = self._visible(), self._others()
-        peaks: Tensor | None = None
         self._monitor.tell("Labelling what is visible", 0, 0)
-        for one in (*seen, *others):
-            if (tile := self._embedding(one)) is not None:
-                own = encoder.reader.method.peaks(tile, queries, encoder.settings)
-                peaks = either(peaks, own, torch.maximum)
-
-        def maps_of(one: _Tile, tile: ImageEmbedding) -> tuple[Tensor, Tensor | None]:
-            return encoder.maps_of(
-                tile, self._image, layout, one.place, one.keys, queries, peaks, self._monitor
-            )
-
+        maps_of = self._reader_of_maps((*seen, *others), queries)
         box = Window(
             min(one.place.top for one in seen), min(one.place.left for one in seen),
             max(one.place.bottom for one in seen), max(one.place.right for one in seen),
         )  # fmt: skip
-        coarse, fine, planes = Mosaic(layout, 1, box), None, len(classes)
-        for one in seen:
-            tile = self._embedding(one)
-            if tile is None:
-                continue
-            maps, refined = maps_of(one, tile)
-            planes = len(maps)
-            coarse.add(maps, one.place)
-            if refined is not None:
-                finer = -(-refined.shape[1] // one.place.shape[0])
-                fine = fine or Mosaic(layout, finer, box.in_pixels(finer))
-                fine.add(refined, one.place)
-        for one in seen:
-            if not one.keys:
-                coarse.add(None, one.place)
-                if fine is not None:
-                    fine.add(None, one.place)
-        blended = coarse.result(planes)
+        count = len(classes)
+        blended, fine = self._mosaics(seen, maps_of, box, count)
         joined, cells, finer, region = blended, blended, 1, box
         if encoder.by_pixels:
             joined, cells, region = self._refined(blended, box)
             finer = layout.patch
         elif fine is not None:
             finer = fine.finer
-            joined, region = fine.result(planes), box.in_pixels(finer)
+            joined, region = fine.result(len(blended)), box.in_pixels(finer)
             cells = F.max_pool2d(joined, finer)
-        count = len(classes)
         area = math.prod(box.shape) / math.prod(layout.tile) + len(others)
         rank = presence_rank_of(area, math.prod(box.shape))
         before, last = Extremes.of(blended, rank), Extremes.of(cells, rank)
         ranges = Extremes.of(joined)
         for one in others:
-            if (tile := self._embedding(one)) is not None:
-                found = Extremes.of(maps_of(one, tile)[0], rank)
+            if (maps := maps_of(one)) is not None:
+                found = Extremes.of(maps[0], rank)
                 before, last = before.merged(found, rank), last.merged(found, rank)
                 ranges = ranges.merged(replace(found, top=ranges.top), 0)
         class_scores = before.top[:count, -1]
@@ -321,7 +299,7 @@ class _View:
             _padded(joined), layout.shape, grid, (region.top - 1, region.left - 1), self._view
         )
         stage = replace(
-            stage_of(torch.zeros(planes, 1, 1), class_scores.numpy()),
+            stage_of(torch.zeros(len(blended), 1, 1), class_scores.numpy()),
             detail=detail,
             known_ranges=ranges.ranges,
         )
@@ -329,6 +307,48 @@ class _View:
             stage, None, tuple(classes), kept, self._image.shape, segmenter.settings,
             segmenter.config, owner=queries.owner,
         )  # fmt: skip
+
+    def _reader_of_maps(self, tiles: Sequence[_Tile], queries: Queries) -> _Maps:
+        """Return the function that computes the maps of a tile, with the maxima of all these."""
+        encoder = self._encoder
+        peaks: Tensor | None = None
+        for one in tiles:
+            if (tile := self._embedding(one)) is not None:
+                own = encoder.reader.method.peaks(tile, queries, encoder.settings)
+                peaks = either(peaks, own, torch.maximum)
+
+        def maps_of(one: _Tile) -> tuple[Tensor, Tensor | None] | None:
+            tile = self._embedding(one)
+            if tile is None:
+                return None
+            return encoder.maps_of(
+                tile, self._image, self._layout, one.place, one.keys, queries, peaks, self._monitor
+            )
+
+        return maps_of
+
+    def _mosaics(
+        self, seen: Sequence[_Tile], maps_of: _Maps, box: Window, planes: int
+    ) -> tuple[Tensor, Mosaic | None]:
+        """Blend the coarse maps of tiles, (C, h, w), and the refined ones, if there are any."""
+        coarse, fine = Mosaic(self._layout, 1, box), None
+        for one in seen:
+            found = maps_of(one)
+            if found is None:
+                continue
+            maps, refined = found
+            planes = len(maps)
+            coarse.add(maps, one.place)
+            if refined is not None:
+                finer = -(-refined.shape[1] // one.place.shape[0])
+                fine = fine or Mosaic(self._layout, finer, box.in_pixels(finer))
+                fine.add(refined, one.place)
+        for one in seen:
+            if not one.keys:
+                coarse.add(None, one.place)
+                if fine is not None:
+                    fine.add(None, one.place)
+        return coarse.result(planes), fine
 
     def _visible(self) -> list[_Tile]:
         """The tiles that the view touches, encoded if need be."""
