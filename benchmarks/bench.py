@@ -30,19 +30,19 @@ MEGABYTE = 1e6
 
 
 class Bench:
-    """The networks, an image, and how time is taken on a device."""
+    """The networks, an image, and time measurement on a device."""
 
     def __init__(self, folder: Path, device: str, *, quick: bool) -> None:
         self.folder, self.device, self.quick = folder, device, quick
         self.shape = (112, 160) if quick else (336, 448)
-        # Smooth: pixels of pure noise would be no image.
+        # Smooth, because pure noise would not resemble an image.
         rng = np.random.default_rng(0)
         coarse = torch.from_numpy(rng.random((1, 3, 12, 16), np.float32))
         full = torch.nn.functional.interpolate(coarse, self.shape, mode="bicubic").clamp(0, 1)
         self.image = (full[0].permute(1, 2, 0) * 255).byte().numpy()
 
     def segmenter(self, precision: str = "float32", **options: Any) -> Any:
-        """The engine, with its networks loaded through its own doors."""
+        """The engine, with its networks loaded as usual."""
         config = SegmentationConfig(
             **{
                 "model": str(self.folder / "clip.safetensors"),
@@ -64,7 +64,7 @@ class Bench:
         return segmenter
 
     def seconds(self, call: Callable[[], object]) -> float:
-        """How long a call takes, on the device too."""
+        """Return how long a call takes, including the device."""
         self.wait()
         start = time.perf_counter()
         call()
@@ -72,7 +72,7 @@ class Bench:
         return time.perf_counter() - start
 
     def fastest(self, call: Callable[[], object], rounds: int) -> float:
-        """The fastest of some rounds: what others do on the machine only ever adds."""
+        """Return the fastest of some rounds, because other programs can only slow it down."""
         return min(self.seconds(call) for _ in range(rounds))
 
     def wait(self) -> None:
@@ -82,13 +82,13 @@ class Bench:
 
 
 def touch(network: torch.nn.Module) -> None:
-    """Bring weights into memory that loading has only mapped to their file."""
+    """Read weights into memory that loading has only mapped from their file."""
     for parameter in network.parameters():
         parameter.sum()
 
 
 class Published:
-    """The published way over networks that are in memory."""
+    """The published method, on networks in memory."""
 
     def __init__(self, bench: Bench, segmenter: Any) -> None:
         loaded = segmenter.networks.loaded  # the same weights
@@ -165,7 +165,7 @@ class Published:
 
 
 def allocated(call: Callable[[], object]) -> int:
-    """Bytes of tensors and arrays that a call holds at most, counted to the byte on a CPU."""
+    """Peak bytes of tensors and arrays during a call, exact on a CPU."""
     tracemalloc.start()  # NumPy tells it of its arrays; Python's own objects are few
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
@@ -179,7 +179,7 @@ def allocated(call: Callable[[], object]) -> int:
 
 
 class Peak:
-    """The largest resident size of this process while it is watched, or of the GPU's tensors."""
+    """The peak resident size of this process in a block, or that of the GPU's tensors."""
 
     def __init__(self, device: str) -> None:
         self.device = device

@@ -135,7 +135,7 @@ def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iter
 
 
 def kept(labels: Labels, hint_labels: Labels) -> Labels:
-    """Labels with the hints themselves put in, as for every method."""
+    """Return labels with the hinted pixels set, as for every method."""
     return np.where(hint_labels == OPEN, labels, hint_labels)
 
 
@@ -252,7 +252,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 def two_cores() -> None:
-    """Keep to two CPU cores from here on."""
+    """Use two CPU cores from here on."""
     torch.set_num_threads(CORES)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])

@@ -184,7 +184,7 @@ def in_colour(image: Any) -> Any:
 
 
 def kept(labels: Labels, hint_labels: Labels) -> Labels:
-    """Labels with the hints themselves put in, as for every method."""
+    """Return labels with the hinted pixels set, as for every method."""
     return np.where(hint_labels == OPEN, labels, hint_labels)
 
 
@@ -367,7 +367,7 @@ def table(rows: Sequence[Row], half: str | None) -> str:
 
 
 def largest_losses(rows: Sequence[Row]) -> str:
-    """The largest fall of the mIoU by one click, by method."""
+    """The largest drop of the mIoU after one click, by method."""
     lines = []
     for method in sorted({row["method"] for row in rows}):
         runs: dict[tuple[Any, ...], dict[int, float]] = defaultdict(dict)

@@ -2,8 +2,8 @@
 
     xvfb-run -a -s "-screen 0 1600x1000x24" python benchmarks/dock_memory.py [--runs 60]
 
-Each run encodes the image again, because what is kept of it is deleted before. Memory is what the
-process occupies (resident set), measured after each tenth run, when no job is left.
+Each run encodes the image again, because its cached features are deleted first. Memory is the
+resident set of the process, measured after every tenth run, when no job is left.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Do the complete job in the real window with mouse and keyboard, and count what it takes.
+"""Do a complete job in the real window with mouse and keyboard, and count clicks and keys.
 
 From words to files: type words, run, move a threshold, accept, paint a stroke, click twice, accept,
 clean, save as a project, and export six formats. Prints the counts as JSON. With `--keyboard` all
 of it is done with keys alone.
 
-Needs a display and settings of its own, in which nothing is remembered; without a display:
+Needs a display, and its own settings file without remembered values. Without a display:
 
     export NAPARI_CONFIG=new.yaml
     xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python tools/complete_job.py
@@ -46,7 +46,7 @@ Shoot = Callable[[str], None]
 
 
 def start(viewer: Any) -> tuple[Person, CliperWidget, NDArray[np.integer]]:
-    """A person before the window, which shows the mixed scene and the dock; the true kinds."""
+    """Return a person at the window with the mixed scene and the dock, and the true kinds."""
     window = viewer.window._qt_window  # noqa: SLF001 - napari has no public way to it
     window.resize(*SIZE)
     (image, shown, _), (truth, _, _) = mixed_scene()

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Set everything up and run the demo or the tests; needs Python and this clone alone.
+"""Set everything up and run the demo or the tests; needs only Python and this clone.
 
     python3 tools/dev.py demo     see the main job working
     python3 tools/dev.py test     style, types, docs and all tests; arguments go to pytest
     python3 tools/dev.py coverage the tests, measuring which lines of the engine they run
     python3 tools/dev.py setup    only what all of them have in common
 
-The packages go into `.venv`. On Debian and Ubuntu the libraries that Qt and OpenGL need are
-installed where they are missing and root asks; otherwise the line to type is printed.
+The packages go into `.venv`. On Debian and Ubuntu, missing libraries for Qt and OpenGL are
+installed if you are root; otherwise the command to type is printed.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ DEBIAN_PACKAGES = (
 
 
 def run(*command: str | Path) -> None:
-    """Run a command in the clone; end with its status where it fails."""
+    """Run a command in the clone; if it fails, exit with its status."""
     done = subprocess.run([str(part) for part in command], cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(done.returncode)
 
 
 def install_system_packages() -> None:
-    """Qt's and OpenGL's libraries on Debian and its children; elsewhere they come along."""
+    """Install the libraries of Qt and OpenGL on Debian and its derivatives."""
     if not (sys.platform == "linux" and shutil.which("dpkg-query") and shutil.which("apt-get")):
         return
     listed = subprocess.run(
@@ -63,7 +63,7 @@ def install_system_packages() -> None:
 
 
 def install_python_packages() -> None:
-    """The project and what it needs, in `.venv`; again only when pyproject.toml changed."""
+    """Install the project and its dependencies; again only if pyproject.toml has changed."""
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
@@ -85,9 +85,9 @@ def check(pytest_arguments: list[str]) -> None:
     """Check style, types, the manifest and the docs, and run all tests.
 
     All tests run with PyQt6. Those of the plugin run again with PySide6, except tests marked
-    `one_binding`: they start processes of their own, use no Qt, are about what the engine gives, or
-    go only where other tests that run with both go too: every line of the panels, of the frame and
-    of the jobs runs with both.
+    `one_binding`: these start processes of their own, use no Qt, test results of the engine, or run
+    only code that other tests run with both. Every line of the panels, the frame and the jobs runs
+    with both.
 
     Every part runs, even if one before it fails. Exits with status 1 if any part failed.
     """
@@ -124,7 +124,7 @@ def check(pytest_arguments: list[str]) -> None:
 
 
 def coverage(pytest_arguments: list[str]) -> None:
-    """Run the tests once and fail if they run less than 90 % of the engine's lines."""
+    """Run the tests once; fail if they cover less than 90 % of the engine's lines."""
     run(*pytest("--cov=napari_cliper.segmentation", "--cov-fail-under=90", *pytest_arguments))
 
 

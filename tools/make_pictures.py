@@ -85,7 +85,7 @@ def demo_image() -> None:
 
 
 def wait(until: Callable[[], bool] | int) -> None:
-    """Let the window live for some milliseconds, or until something is true."""
+    """Process events for some milliseconds, or until a condition is true."""
     loop, timer = QEventLoop(), QTimer()
     if isinstance(until, int):
         QTimer.singleShot(until, loop.quit)
@@ -104,7 +104,7 @@ def save_window(viewer: napari.Viewer, name: str, settle: int = SETTLE) -> None:
 
 
 def with_palette(picture: Image.Image) -> Image.Image:
-    """Reduce a picture to 256 colours, of which the most frequent ones stay exactly as they are."""
+    """Reduce a picture to 256 colours; the most frequent ones stay unchanged."""
     counted = picture.getcolors(picture.width * picture.height) or []
     exact = [colour for _, colour in sorted(counted, reverse=True)[:EXACT]]
     others = picture.quantize(256 - EXACT).getpalette() or []

@@ -17,7 +17,7 @@ PATIENCE = 60_000  # milliseconds to wait for anything
 
 
 class Person:
-    """Presses, types and looks; `clicks` and `keys` count what it took.
+    """Clicks and types in a window; `clicks` and `keys` are the counts.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Person:
     # ------------------------------------------------------------------ waiting
 
     def wait(self, until: Callable[[], object] | int) -> None:
-        """Let the window live for some milliseconds, or until something is true.
+        """Process events for some milliseconds, or until a condition is true.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Person:
             raise TimeoutError(f"Waited {PATIENCE / 1000:.0f} s for {until}.")
 
     def take_keyboard(self) -> None:
-        """Wait until the window has the keyboard, without which no shortcut works."""
+        """Wait until the window has the keyboard focus, which shortcuts need."""
         window = self._window()
 
         def active() -> bool:
@@ -67,7 +67,7 @@ class Person:
     # ------------------------------------------------------------------ widgets
 
     def click(self, widget: QWidget) -> None:
-        """Click a widget that can be seen whole and is not grey.
+        """Click a widget that is completely visible and enabled.
 
         Raises
         ------
@@ -78,13 +78,13 @@ class Person:
             raise ValueError(f"{widget} cannot be clicked: {widget.toolTip()}")
         if widget.visibleRegion().boundingRect().size() != widget.size():
             raise ValueError(f"{widget} is out of sight; a person would have to scroll.")
-        box = isinstance(widget, QCheckBox)  # only the box and its text hear of a click
+        box = isinstance(widget, QCheckBox)  # only its box and text react to a click
         at = QPoint(8, widget.height() // 2) if box else widget.rect().center()
         QTest.mouseClick(widget, Qt.MouseButton.LeftButton, pos=at)
         self.clicks += 1
 
     def slide(self, slider: QLabeledDoubleSlider, value: float) -> None:
-        """Drag the handle of a slider to a value, or nearly so: one click."""
+        """Drag the handle of a slider close to a value; counts as one click."""
         bar = slider.findChild(QDoubleSlider)
         least, most, room = slider.minimum(), slider.maximum(), bar.width() - 16
         start, end = (
@@ -114,7 +114,7 @@ class Person:
     # ------------------------------------------------------------------ keys alone
 
     def key(self, key: Qt.Key | str, modifier: Qt.KeyboardModifier = _NONE) -> None:
-        """Press one key of the keyboard; it goes where the window system sends it."""
+        """Press one key; the window system decides where it goes."""
         if QGuiApplication.focusWindow() is None:  # no window manager gave it back after a dialog
             self.take_keyboard()
         QTest.keyClick(QGuiApplication.focusWindow(), key, modifier)
@@ -126,12 +126,12 @@ class Person:
             self.key(letter)
 
     def tab_to(self, widget: QWidget) -> None:
-        """Press Tab until a widget has the keyboard.
+        """Press Tab until a widget has the focus.
 
         Raises
         ------
         ValueError
-            If Tab does not get there, or it is out of sight then.
+            If Tab does not reach it, or if it is then out of sight.
         """
         for _ in range(_TABS):
             focused = QApplication.focusWidget()
@@ -183,7 +183,7 @@ class Person:
         self.wait(100)
 
     def drag(self, pixels: Sequence[Sequence[float]]) -> None:
-        """Press at the first pixel, go to the others, and let go at the last: one click."""
+        """Drag from the first pixel over the others to the last; counts as one click."""
         canvas, first, *others = self._canvas(), *map(self._at, pixels)
         QTest.mousePress(canvas, Qt.MouseButton.LeftButton, pos=first)
         for position in others:

@@ -1,12 +1,12 @@
 """Train the demo model: a CLIP of 8 MB that knows the words of our microscopy-like scenes.
 
-It lets the whole program be seen on any computer without a download; it is no judge of
+With it, the whole program can be tried on any computer without a download; it says nothing about
 quality on real images. Two phases, on a CPU, from one seed:
 
 1. CLIP's own contrastive loss on crops of scenes and captions of what they show (Radford
    et al., 2103.00020).
-2. A loss on the maps that the methods give. So small a tower does not learn from captions
-   where things are, as the large ones do; here the per-layer and the coarse map of CLIPer
+2. A loss on the maps that the methods give. Such a small network does not learn from captions where
+things are, as large ones do; here the per-layer and the coarse map of CLIPer
    (2411.13836), and with a small weight that of MaskCLIP (2112.01071), are compared with the
    scene's label map. The maps come from the engine's own functions. Random classes are
    asked, words without a meaning among them, so that things nobody asked for are background.
@@ -136,7 +136,7 @@ def caption(truth: Tensor, ground: str, rng: np.random.Generator) -> str:
 def steps_of(
     model: open_clip.CLIP, steps: int, rate: float, every: int, what: str
 ) -> Iterator[Callable[[Tensor], None]]:
-    """Hand out, once a step, a function that takes the loss and moves the weights."""
+    """Yield, for each step, a function that takes the loss and updates the weights."""
     groups = [
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
         {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.01},
@@ -180,7 +180,7 @@ def learn_captions(model: open_clip.CLIP, pictures: Pictures, tokenizer: Any) ->
 def ask(
     model: open_clip.CLIP, tokenizer: Any, rng: np.random.Generator
 ) -> tuple[Queries, list[int]]:
-    """Make up a question, and for each of its classes the label it has in a scene; 0: none.
+    """Make up classes and background words, and the label of each class in a scene; 0 for none.
 
     All kinds or some, by one name or by all of them; at times words that mean nothing
     here; as background words one or more for each ground, and some for any.
@@ -207,7 +207,7 @@ def _names(words: tuple[str, ...], rng: np.random.Generator) -> list[str]:
 
 
 def _stranger(tokenizer: Any, rng: np.random.Generator) -> str:
-    """Any word of the vocabulary; that it is one of ours is rare enough."""
+    """Return any word of the vocabulary; it is rarely one of ours."""
     while True:
         word = str(tokenizer.decode([int(rng.integers(512, 49000))])).strip()
         if word.isalpha() and len(word) > 2:
@@ -223,7 +223,7 @@ def learn_maps(
 ) -> None:
     """Phase 2: the maps of CLIPer and of MaskCLIP become those of the scene."""
     encoder = ImageEncoder(model.visual)
-    model.train().requires_grad_()  # the encoder froze its tower
+    model.train().requires_grad_()  # the encoder has frozen its tower
     rng = pictures.rng
 
     def early_layers(image: Tensor) -> tuple[Tensor, Tensor]:
@@ -249,7 +249,7 @@ def learn_maps(
         coarse = vmap(to_coarse)(layers, attention).unflatten(-1, patches.shape[-2:])
         shown = F.interpolate(coarse / 2, size=half.shape[-2:], mode="bilinear").clamp(1e-3, 0.999)
         if not shown.isfinite().all():
-            continue  # attention that fell apart; the next batch is another
+            continue  # the attention is not finite; go on with the next batch
         overlap = (shown * half).sum((0, 2, 3)) / (shown + half).sum((0, 2, 3)).clamp(min=1)
         loss = cross_entropy(logits, patches[:, None]) - 2 * overlap.mean()
         loss = loss + 2 * len(values) * F.binary_cross_entropy(shown, half)
@@ -263,9 +263,9 @@ def learn_maps(
 
 
 def cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
-    """Of (..., N, P) logits with the classes' shares (..., T, h, w) of the N patches.
+    """Return the loss of (..., N, P) logits; `shares` of the classes in patches, (..., T, h, w).
 
-    What the classes leave of a patch belongs to all the other queries together.
+    The rest of a patch belongs to all other queries together.
     """
     shares = shares.flatten(-2).mT  # (..., N, T)
     found = logits.log_softmax(dim=-1)

@@ -189,7 +189,7 @@ class ImagePlanes:
 
 @dataclass(frozen=True, eq=False)
 class PlaneView(LazyArray):
-    """One plane of an array, of which a part is read when it is indexed.
+    """One plane of an array; a part of it is read when it is indexed.
 
     Parameters
     ----------

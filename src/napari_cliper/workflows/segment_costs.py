@@ -1,4 +1,4 @@
-"""What a run finds in an image, and what it costs; said before it."""
+"""Tell before a run how large objects must be to be found, and what the run costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run over many images: what is checked before it, what is kept of it, and what it returns."""
+"""A run over many images: checks before it, its journal, and its outcomes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def journal_name(shard: Shard | None) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What became of one image.
+    """The outcome of one image.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def failed(source: Source, digest: str, error: Exception, *, unfit: bool = True)
 
 
 OF_ONE_IMAGE = (FileError, InvalidInputError, OutOfMemoryError)
-"""Errors that concern one image; the others are segmented nevertheless."""
+"""Errors that concern a single image; the run continues with the others."""
 
 
 def look(
