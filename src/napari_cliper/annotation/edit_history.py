@@ -260,7 +260,7 @@ class Edits(UndoSteps[_Change]):
     def relabel(self, relabelled: Relabelled) -> None:
         """Take other labels of the pixels of some classes; ends the undo history.
 
-        The editor goes on with another array, `labels`.
+        The editor continues with another array, `labels`.
         """
         self.follow()
         what, fork, labels = relabelled.relabelling, relabelled.fork, relabelled.labels

@@ -85,7 +85,7 @@ class MemoryStore(LabelStore):
         return cls(labels, edit_mask, path)
 
     def fork(self) -> MemoryStore:
-        """Return a store with copies of the arrays, which goes on with the same folder.
+        """Return a store with copies of the arrays, for the same folder.
 
         Other threads may change this one at the same time.
         """

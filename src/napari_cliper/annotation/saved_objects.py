@@ -81,7 +81,7 @@ class SavedObjects:
 
     @property
     def highest(self) -> int:
-        """The highest number that was ever given in any plane; invalid ones are ignored."""
+        """The highest number ever used in any plane; invalid ones are ignored."""
         return max((_highest(one) or 0 for one in self.planes.values()), default=0)
 
     def with_plane(self, key: Key, record: Mapping[str, Any]) -> SavedObjects:
@@ -110,7 +110,7 @@ class SavedObjects:
 
 
 def _highest(record: Mapping[str, Any]) -> int | None:
-    """The highest number that was ever given in a plane; None if it is missing or invalid."""
+    """The highest number ever used in a plane; None if it is missing or invalid."""
     found = record.get("highest")
     valid = isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= HIGHEST
     return found if valid else None
@@ -243,7 +243,7 @@ def _unpacked(text: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
     try:
         packed = base64.b64decode(text, validate=True)
         unpacker = zlib.decompressobj()
-        content = unpacker.decompress(packed, 24 * size + 24)  # no more than it can be
+        content = unpacker.decompress(packed, 24 * size + 24)  # it cannot be larger
     except (binascii.Error, zlib.error) as error:
         raise ValueError("not packed runs") from error
     table = np.frombuffer(content, "<i8")

@@ -162,7 +162,7 @@ def owned_name(prefix: str) -> str:
 def is_abandoned(staging: Path, prefix: str) -> bool:
     """Return whether the program that has made a temporary folder is gone.
 
-    Of another computer, it is taken for gone after a day.
+    A folder from another computer counts as abandoned after a day.
     """
     pid, host, *_ = (*staging.name.removeprefix(prefix).split("-"), "", "")
     if pid.isdecimal() and host == _HOST:

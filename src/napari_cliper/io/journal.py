@@ -301,7 +301,7 @@ class Journal:
         ------
         InvalidInputError
             If they were made with other settings or weights than each other, or than the images
-            that are only in this one. This journal can then not be used any more.
+            that are only in this one. This journal must then not be used further.
         """
         for other in others:
             for run in other.runs:

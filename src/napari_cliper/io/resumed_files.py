@@ -63,7 +63,7 @@ def resumed_files(folder: Path) -> Iterator[Path]:
 
 
 def finish_moves(folder: Path) -> bool:
-    """Replace the files that a killed program has not replaced any more; see `resumed_files`.
+    """Replace the files that a killed program had left to replace; see `resumed_files`.
 
     Its temporary folders are deleted. Those of running programs stay.
 

@@ -29,7 +29,7 @@ class EditedObjects:
     remembered : (Y, X) int32 array
         Numbers of present and earlier objects; see `numbering.remember`.
     highest : int
-        The highest number that was ever given.
+        The highest number ever used.
     """
 
     objects: Objects

@@ -48,7 +48,7 @@ def cut(objects: Objects, start: Point, stop: Point, highest: int = 0) -> Object
     start, stop : (int, int)
         Ends of the line. Pixels of the line belong to the nearest part.
     highest : int
-        The highest number that was ever given, if no object has it any more.
+        The highest number ever used, if no present object has it.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def add(objects: Objects, mask: NDArray[np.bool_], label: int, highest: int = 0)
     label : int
         Its class; 0 for none.
     highest : int
-        The highest number that was ever given, if no object has it any more.
+        The highest number ever used, if no present object has it.
 
     Raises
     ------

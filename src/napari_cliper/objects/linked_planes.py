@@ -101,7 +101,7 @@ def link_planes(
         By the indices of the plane, such as ``(t, z)``; all of one size. Planes may be missing.
         Planes are linked along the last axis first; the volumes then along the axis before.
     highest : int
-        The highest number that was ever given, if no object has it any more.
+        The highest number ever used, if no present object has it.
     moving : bool
         Whether objects that move up to their median diameter, or are missing for one frame, are
         linked too, by `tracking.link_moving`; only for stacks with one axis.

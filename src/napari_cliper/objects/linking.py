@@ -92,7 +92,7 @@ def link(
         Of a stack; each plane or volume along the first axis, such as time or depth, has its own
         objects.
     highest : int
-        The highest number that was ever given, if no object has it any more.
+        The highest number ever used, if no present object has it.
     check : callable
         Called before each plane; may raise an error to stop.
 

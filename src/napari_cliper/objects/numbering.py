@@ -26,7 +26,7 @@ def keep_numbers(objects: Objects, numbers: Numbers, highest: int = 0) -> Object
     numbers : int32 array
         Earlier numbers, in the shape of the objects.
     highest : int
-        The highest number that was ever given, if it is no longer in `numbers`.
+        The highest number ever used, if it is no longer in `numbers`.
 
     Returns
     -------

@@ -220,7 +220,7 @@ def next_numbers(highest: int, count: int = 1) -> range:
     Parameters
     ----------
     highest : int
-        The highest number that was ever given.
+        The highest number ever used.
     count : int
         How many objects are new.
 

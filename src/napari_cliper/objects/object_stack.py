@@ -51,7 +51,7 @@ def split_volume(
         its objects cover.
     choice : ObjectsChoice
     highest : int
-        The highest number that was ever given.
+        The highest number ever used.
     spacing : sequence of float, optional
         Pixel size along Z, Y and X; see `splitting.split`.
 

@@ -42,7 +42,7 @@ def link_moving(
     gap : int
         Most successive frames in which an object may be missing.
     highest : int
-        The highest number that was ever given, if no object has it any more.
+        The highest number ever used, if no present object has it.
 
     Returns
     -------

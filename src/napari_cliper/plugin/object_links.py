@@ -74,7 +74,7 @@ class LinkRequest:
     planes : sequence of PlaneSource
     choice : ObjectsChoice
     highest : int
-        The highest number that was ever given.
+        The highest number ever used.
     axes : sequence of str
         Names of the axes.
     moving : bool
@@ -125,7 +125,7 @@ def split_sources(
     sources : sequence of PlaneSource
     choice : ObjectsChoice
     highest : int
-        The highest number that was ever given.
+        The highest number ever used.
     check : callable
         Called for each plane; may raise an error to stop.
     classes : mapping of int to ClassRow

@@ -363,7 +363,7 @@ class DockState(QObject):
         return self._images.why_not() or self.result.why_not
 
     def select_class(self, name: str) -> None:
-        """Select a class as if its row in the table of classes was clicked."""
+        """Select a class, like a click on its row in the table of classes."""
         self._classes.select(name)
 
     def _as_in_table(self, classes: Mapping[int, ClassRow]) -> dict[int, ClassRow]:

@@ -66,7 +66,7 @@ def memory_of(cost: TileEstimate, *, by_chunk: bool) -> int:
 def check_room(cost: TileEstimate, store: TileStore, *, by_chunk: bool) -> None:
     """Check that a run in tiles has enough memory and disk; called in a thread.
 
-    Tiles that are cached take no more of either.
+    Cached tiles need neither.
 
     Raises
     ------

@@ -57,8 +57,8 @@ class Segmenter:
         Default: ``SegmentationConfig()``.
     tile_store : TileStore, optional
         Where the features of tiles are kept, so that new words need no image network and a stopped
-        run goes on. Default: ``TileCache()``, in the user's cache folder. ``TileMemory()`` writes
-        nothing to disk.
+        run can continue. Default: ``TileCache()``, in the user's cache folder. ``TileMemory()``
+        writes nothing to disk.
 
     Raises
     ------

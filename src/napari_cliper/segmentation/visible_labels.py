@@ -200,7 +200,7 @@ class _RegionPlanes:
     origin : (int, int)
         Cell of the whole planes where `planes` starts.
     view : Window
-        The pixels of the image that can be asked for.
+        The pixels of the image that are available.
     """
 
     planes: Tensor
@@ -220,7 +220,7 @@ class _RegionPlanes:
         return self.planes.nbytes
 
     def windows(self) -> Iterator[Window]:
-        """All that can be asked for."""
+        """The whole available part."""
         yield self.view
 
     def at(self, window: Window, chosen: Sequence[int] | None = None) -> Tensor:

@@ -152,7 +152,7 @@ class ImagePlanes:
     def contrast(self) -> tuple[float, float] | None:
         """Return the black and the white value of a grey image; None for percentiles of each plane.
 
-        Reads a sample of the image if percentiles were asked for.
+        Reads a sample of the image for percentiles.
         """
         rule = self.reading.contrast
         if rule is None or self.reading.channels or "S" in self.order:
@@ -252,8 +252,8 @@ def arranged(array: Any, axes: str, reading: Reading) -> ImagePlanes:
     Raises
     ------
     InvalidInputError
-        If axes and channels are not those that are asked for; the message says how to ask for
-        what is there.
+        If axes and channels are not the requested ones; the message says how to request those that
+        exist.
     """
     order = axes + "S" * (array.ndim - len(axes))
     wants_channels = bool(reading.channels)
@@ -287,7 +287,7 @@ def arranged(array: Any, axes: str, reading: Reading) -> ImagePlanes:
 
 
 def _named(order: str, reading: Reading, shape: Sequence[int]) -> str:
-    """Give the axes without a name those names that were asked for and are not there."""
+    """Name the unnamed axes with those requested names that no axis has."""
     asked = ("C" if reading.channels and "C" not in reading.axes else "") + reading.axes
     new = [axis for axis in asked if axis not in order and not (axis == "C" and "S" in order)]
     unnamed = order.count(UNKNOWN)
@@ -306,7 +306,7 @@ def _named(order: str, reading: Reading, shape: Sequence[int]) -> str:
 def _unasked(
     order: str, shape: Sequence[int], left: Sequence[str], missing: Sequence[str]
 ) -> InvalidInputError:
-    """The error for axes that were not asked for, or are not there."""
+    """Return the error for axes that were not requested, or that do not exist."""
     size = described(order.replace("S", ""), shape[: len(order.replace("S", ""))])
     if missing:
         return InvalidInputError(

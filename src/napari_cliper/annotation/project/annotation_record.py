@@ -238,7 +238,7 @@ def written_arrays(
 ) -> Iterator[tuple[str, str]]:
     """Write labels and edit mask under new names and flush them to disk.
 
-    A `LabelStore` goes on with its new folder once the block has ended; not if the block raises.
+    A `LabelStore` uses its new folder once the block has ended, but not if the block raises.
 
     Parameters
     ----------

@@ -298,7 +298,7 @@ class AnnotationStore:
         thresholds = found.thresholds and change_thresholds(found.thresholds, change)
         if changed is state and thresholds == found.thresholds:
             return None
-        # A window that shows a large image goes on reading the folder: its name stays.
+        # A window that shows a large image keeps reading the folder: its name stays.
         store = found.labels if isinstance(state, StoredState) else ""
         with written_arrays(staging, file, changed, store=store) as (labels, edit_mask):
             record = replace(

@@ -108,7 +108,7 @@ class KeptObjects:
         return found
 
     def highest(self) -> int:
-        """Return the highest number that was ever given in any plane."""
+        """Return the highest number ever used in any plane."""
         shown = [one.edited.highest for one in self._planes.values()]
         return max([*shown, self.saved.highest])
 

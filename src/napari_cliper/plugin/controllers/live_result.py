@@ -445,7 +445,7 @@ class LiveResult(Controller):
             self.thresholds_chosen.emit()
 
     def _on_frozen(self, prediction: Prediction) -> None:
-        """The user has started to edit a prediction, which follows nothing any more."""
+        """The user has started to edit a prediction, which is then no longer live."""
         self.message.emit(ui_text.layer_edited(prediction.layer.name), False)
         if not self.live:
             self._thresholds.set_available(available=False, why_not=ui_text.LAYERS_EDITED)

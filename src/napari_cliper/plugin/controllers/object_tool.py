@@ -388,7 +388,7 @@ class ObjectTool(Controller):
         return 1 / (float(self._viewer.scene.camera.zoom) * step)
 
     def _add(self, place: Place, box: Box | None, *, outside: bool) -> None:
-        """Add a click or a box, and outline the object anew."""
+        """Add a click or a box, and outline the object again."""
         if outside and not (self._inside or self._box):
             self.message.emit(ui_text.NO_OUTLINE, False)
             return

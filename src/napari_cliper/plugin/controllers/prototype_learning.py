@@ -282,7 +282,7 @@ class PrototypeLearning(Controller):
         return " ".join(filter(None, [learned, mixed]))
 
     def _forget(self, source: str, *, ask_again: bool) -> None:
-        """Remove the prototypes of an image in which nothing is confirmed any more."""
+        """Remove the prototypes of an image without confirmed pixels."""
         if self.prototypes is not None:
             kept = self.prototypes.without_source(source)
             if len(kept) < len(self.prototypes):

@@ -421,7 +421,7 @@ class AnnotationLayer(QObject):
         self.stepped.emit(not self._writing)
 
     def _box_of(self, step: Sequence[Any]) -> Box | None:
-        """The smallest part of the image with a step of the layer; None if it cannot be told."""
+        """The smallest part of the image that contains a step of the layer, if known."""
         return part_of_step(step, self.layer.data.shape)
 
     def _on_timer(self) -> None:

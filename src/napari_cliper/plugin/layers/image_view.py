@@ -128,7 +128,7 @@ def rectangle_mask(viewer: Viewer, choice: ImageChoice) -> NDArray[np.bool_]:
 
 
 def rectangle_of(viewer: Viewer, image: Image) -> Region:
-    """Return the rectangle of `rectangle_mask` as rows and columns of an image; raises likewise."""
+    """Return the rectangle of `rectangle_mask` as rows and columns; raises the same errors."""
     shapes = [layer for layer in viewer.layers if isinstance(layer, Shapes)]
     if not shapes:
         raise InvalidInputError(ui_text.NO_RECTANGLE_DRAWN)

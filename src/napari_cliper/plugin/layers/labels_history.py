@@ -19,7 +19,7 @@ BYTES_OF_INDEX = 8
 
 
 def part_of_step(step: Sequence[Any], shape: Sequence[int]) -> Box | None:
-    """Return the smallest box with all pixels of an undo step; None if it cannot be told.
+    """Return the smallest box with all pixels of an undo step; None if it is unknown.
 
     Parameters
     ----------

@@ -368,7 +368,7 @@ class LargeAnnotationLayer(AnnotationLayer):
             self.changed.emit()
 
     def _now(self, event: Any = None) -> None:
-        if not self._in_stroke:  # the end of a stroke is told of
+        if not self._in_stroke:  # napari reports the end of a stroke
             super()._now(event)
 
     def _box_of(self, step: Sequence[Any]) -> Box | None:

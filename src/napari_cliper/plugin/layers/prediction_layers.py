@@ -94,7 +94,7 @@ class Prediction:
         return self.labels_of(self.choice)
 
     def snapshot(self) -> NDArray[Any]:
-        """Return the labels of the choice as an array that nothing changes any more."""
+        """Return the labels of the choice as an array that never changes."""
         if self._whole is not None and self.live and self._written is not None:
             return self._written
         return self.labels.copy()

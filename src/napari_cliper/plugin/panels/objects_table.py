@@ -175,7 +175,7 @@ class ObjectsTable(QTableWidget):
             self.activated_row.emit(row)
 
     def _on_item(self, item: QTableWidgetItem) -> None:
-        """A diameter was typed; no number stands for the estimate."""
+        """A diameter was typed; an empty cell means the estimate."""
         if item.column() != DIAMETER:
             return
         row = self._rows[item.row()]

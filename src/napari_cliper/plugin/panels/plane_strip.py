@@ -59,7 +59,7 @@ class PlaneStrip(QWidget):
         return self._planes
 
     def setValue(self, planes: Planes) -> None:
-        """Show planes; hidden if there is no more than one."""
+        """Show planes; hidden if there is only one."""
         self._planes = planes
         counts = {ui_text.PLANE_STATES[state]: planes.states.count(state) for state in _HEIGHTS}
         text = ui_text.strip_text(axis=planes.axis, counts=counts)

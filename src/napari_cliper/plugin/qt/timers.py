@@ -16,7 +16,7 @@ class Once(QTimer):
         return not self.isActive()
 
     def close(self) -> None:
-        """Stop it: its slot is not called any more."""
+        """Stop the timer for good."""
         self.stop()
 
 

@@ -94,7 +94,7 @@ def uncertainty(parts: Iterable[ScorePlanes], rule: LabelRule) -> NDArray[np.flo
 def most_uncertain(
     uncertainty: NDArray[np.floating], confirmed: NDArray[np.bool_], count: int = 30
 ) -> list[tuple[int, int]]:
-    """The places worth a look: centres of doubtful regions that nobody has confirmed.
+    """Return the most uncertain places: centres of uncertain regions without confirmed pixels.
 
     Parameters
     ----------

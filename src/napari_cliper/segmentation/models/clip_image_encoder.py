@@ -310,8 +310,8 @@ class ClipImageEncoder:
         Yields
         ------
         (B, n, W) tensor
-            L of them. Counted from 0, number b is the output of block b, where blocks count from 1
-            as in the papers.
+            L of them. Item b, counted from 0, is the output of block b, counted from 1 as in the
+            papers.
         """
         monitor = monitor or Monitor()
         x = self.tokens(pixels, interpolation)

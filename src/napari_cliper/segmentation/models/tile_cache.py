@@ -31,7 +31,7 @@ MEMORY_BYTES = 4_000_000_000
 """Default size of a store in memory."""
 
 ABANDONED = 24 * 3600
-"""Seconds after which a file that nobody finished is deleted."""
+"""Seconds after which an unfinished file is deleted."""
 
 Arrays = Mapping[str, NDArray[Any]]
 

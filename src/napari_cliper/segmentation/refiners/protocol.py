@@ -94,7 +94,7 @@ class PixelRefiner(Refiner, Protocol):
 
 @runtime_checkable
 class NetworkRefiner(Refiner, Protocol):
-    """A refiner that asks its network about the maps, each time that they change."""
+    """A refiner that runs its network again whenever the maps change."""
 
     def refine_with(
         self, network: Any, maps: Tensor, embedding: ImageEmbedding, monitor: Monitor

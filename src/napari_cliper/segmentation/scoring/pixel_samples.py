@@ -50,7 +50,7 @@ class PixelSamples:
         )
 
     def limited(self, most: int = SAMPLES) -> PixelSamples:
-        """Return at most so many pixels, spread evenly, which stand for all."""
+        """Return at most `most` evenly spread pixels, which represent all of them."""
         if len(self) <= most:
             return self
         some = self[np.linspace(0, len(self) - 1, most).astype(np.intp)]
