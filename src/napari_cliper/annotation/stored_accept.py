@@ -84,7 +84,8 @@ class StoredAccept:
         """Return how many pixels that may change are painted or cleaned."""
         painted = 0
         for index, outside in self._chunks(store, monitor):
-            by_hand = protected(store.read_edit_mask(self._within(index, store)))
+            here, _ = part_in(index, self.region, store.shape)
+            by_hand = protected(store.read_edit_mask(here))
             if self.where is not None:
                 by_hand &= self.where[outside]
             painted += int(np.count_nonzero(by_hand))
@@ -103,12 +104,7 @@ class StoredAccept:
 
     def accept_chunk(self, store: LabelStore, index: Index) -> tuple[list[ChunkChange], int]:
         """Accept what is in one chunk; return its changes, and how many labels changed."""
-        region = self._within(index, store)
-        rows, columns = (
-            slice(one.start - whole.start, one.stop - whole.start)
-            for one, whole in zip(region, self.region, strict=True)
-        )
-        inside = rows, columns
+        region, inside = part_in(index, self.region, store.shape)
         old, old_edit_mask = store.read(region)
         labels, edit_mask = accept(
             old,
@@ -133,10 +129,15 @@ class StoredAccept:
             monitor.tell("Accepting", done, len(pieces))
             yield index, outside
 
-    def _within(self, index: Index, store: LabelStore) -> Region:
-        """The part of the region that is in a chunk."""
-        rows, columns = (
-            slice(max(one.start, two.start), min(one.stop, two.stop))
-            for one, two in zip(region_of_chunk(index, store.shape), self.region, strict=True)
-        )
-        return rows, columns
+
+def part_in(index: Index, region: Region, shape: tuple[int, ...]) -> tuple[Region, Region]:
+    """Return the part of a region that is in a chunk, in an image of a shape and in the region."""
+    rows, columns = (
+        slice(max(one.start, two.start), min(one.stop, two.stop))
+        for one, two in zip(region_of_chunk(index, shape), region, strict=True)
+    )
+    down, across = (
+        slice(one.start - whole.start, one.stop - whole.start)
+        for one, whole in zip((rows, columns), region, strict=True)
+    )
+    return (rows, columns), (down, across)

@@ -186,6 +186,15 @@ class StoredEdits(UndoSteps[ChunkChange]):
         self.take_changes([one for one in changes if one.index not in stale])
         return stale
 
+    def take_followed(self, fork: LabelStore, changes: list[ChunkChange]) -> set[ChunkIndex]:
+        """Take changes of a fork, but not as a step, like `replace`; returns as `merge`."""
+        self.follow()
+        stale = self.store.merge(fork, changes)
+        for change in changes:
+            if change.index not in stale:
+                self._pull(change.region)
+        return stale
+
     def take_changes(self, changes: list[ChunkChange]) -> None:
         """Show changes of the store, and make them a step or a part of the present one."""
         self._show(changes)

@@ -148,6 +148,8 @@ class Found:
     ----------
     classes : int
         How many classes have a pixel.
+    complete : bool
+        Whether no other class can have one; not while labels are computed chunk by chunk.
     regions : int or None
         Connected regions of one class; None if counting would take too much memory.
     short : tuple of Shortfall
@@ -157,12 +159,15 @@ class Found:
     classes: int
     regions: int | None
     short: tuple[Shortfall, ...]
+    complete: bool = True
 
     @classmethod
     def of(cls, labels: LabelArray | LabelsByChunk, short: tuple[Shortfall, ...]) -> Found:
         """Return what labels contain; regions of a very large image are not counted."""
         if isinstance(labels, LabelsByChunk):
-            return cls(len(set(np.unique(labels.reduced).tolist()) - {0}), None, short)
+            if not labels.complete:  # a pixel may reach what no pixel of the reduced copy does
+                short = tuple(one for one in short if one.kind == "class")
+            return cls(len(labels.found), None, short, complete=labels.complete)
         if labels.size > COUNTED_UP_TO:
             return cls(len(set(np.unique(labels).tolist()) - {0}), None, short)
         regions = connected_regions(labels)

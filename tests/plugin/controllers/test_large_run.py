@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 
+from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.files import FileError
 from napari_cliper.plugin.contributions.writers import write_layers
@@ -105,3 +106,57 @@ def test_labels_of_a_whole_slide_follow_thresholds_and_hints_and_are_accepted(
         (number,) = [one for one, name in names.items() if name == known.name]
         np.testing.assert_array_equal(found == number, expected == label)
     assert annotation.store.counts().decided == SIDE**2
+
+    before = np.asarray(seen.labels)
+    row, column = np.argwhere(before[200:440, 200:440] == 0)[0] + 200
+    first, left = (part.start for part in annotation.edits.region)
+    annotation.layer.paint((row - first, column - left), annotation.number_of(rows[2]))
+    annotation.follow()
+    wait(dock, qtbot)
+    after = np.asarray(seen.labels)
+    assert "accepted pixels with them" in dock.status_panel.message.text()
+    state = annotation.state()
+    accepted, new = state.labels, state.labels[:, :] != found[:, :]
+    numbers = np.array([0, *(annotation.number_of(known) for known in shown.rows)])
+    by_hand = annotation.edits.edit_mask[:, :] == PAINTED
+    assert (new & ~by_hand).sum() > 100
+    np.testing.assert_array_equal(accepted[:, :][new], numbers[after][new])
+    reached = (before != after) & ~by_hand & ~new
+    assert reached.sum() < 0.01 * new.sum() + 100  # edges far from what the hint changes
+    annotation.layer.undo()
+    wait(dock, qtbot)
+    np.testing.assert_array_equal(annotation.state().labels[:, :], found)
+    assert (annotation.edits.edit_mask[:, :] == ACCEPTED).all()
+
+
+def test_what_only_chunks_have_is_accepted_and_an_empty_prediction_is_refused(slide, run, qtbot):
+    """Nothing is found on the reduced copy."""
+    dock, viewer, annotations = slide, slide.viewer, slide.annotation_controller
+    viewer.scene.camera.zoom = 0.01
+    run(dock)
+    wait(dock, qtbot)
+    seen, panel = dock.result.seen(), dock.annotation_panel
+    labels = seen.labels
+    assert "At least" in dock.status_panel.message.text() or len(labels.found) == 4
+    labels.reduced[:] = 0
+    dock.result.relabelled.emit()
+    assert not labels.any()
+    assert "zoom in" in dock.result.why_empty()
+    assert panel.accept_button.isEnabled()
+    annotations.accept()
+    wait(dock, qtbot)
+    assert labels.any()
+    annotation = annotations.current()
+    expected = seen.labels[:, :]
+    assert expected.any()
+    np.testing.assert_array_equal(annotation.state().labels[:, :] > 0, expected > 0)
+
+    slider = dock.threshold_panel.class_slider
+    slider.setValue(slider.maximum())
+    wait(dock, qtbot)
+    assert panel.accept_button.isEnabled()
+    annotations.accept()
+    wait(dock, qtbot)
+    assert "nothing to accept" in dock.status_panel.message.text()
+    np.testing.assert_array_equal(annotation.state().labels[:, :] > 0, expected > 0)
+    assert not panel.accept_button.isEnabled()

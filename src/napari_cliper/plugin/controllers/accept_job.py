@@ -14,7 +14,7 @@ from ...annotation.merge import Rule
 from ...annotation.stored_accept import Accepted, StoredAccept
 from ...annotation.stored_edits import unpack
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, Monitor, Progress
+from ...segmentation import InvalidInputError, LabelsByChunk, Monitor, Progress
 from .. import ui_text
 from ..layers.image_layers import Region, is_in_chunks, part_of_choice
 from ..layers.large_annotation_layer import LargeAnnotationLayer
@@ -175,5 +175,8 @@ def _accepted(
         if painted:
             return painted
     accepted = work.run(store, monitor)
+    labels = work.prediction
+    if isinstance(labels, LabelsByChunk) and labels.complete and not labels.any():
+        raise InvalidInputError(ui_text.nothing_to_accept(ui_text.NOTHING_FOUND))
     unpack((one for changes, _ in accepted.changes.values() for one in changes), shown)
     return accepted

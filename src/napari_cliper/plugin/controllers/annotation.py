@@ -99,6 +99,7 @@ class AnnotationController(Controller):
             AcceptJob(panel, main_job, self._confirmed, self._all.__contains__)
         )
         self._accept_job.message.connect(self.message)
+        main_job.finished.connect(self.update_available)  # it may have found nothing
         self._counting = self.newest(self._count, COUNT_AFTER)
         self._counting.failed.connect(self.say_error)
         self._counting.succeeded.connect(panel.show_done)
@@ -206,7 +207,7 @@ class AnnotationController(Controller):
 
     def update_available(self) -> None:
         """Enable or disable the buttons."""
-        no_accept = self._result.why_not_seen or self._result.why_empty()
+        no_accept = self._result.why_not_seen or self._why_nothing()
         no_clean = "" if self.current() else ui_text.NO_ANNOTATION
         if not self._cleaning.idle:
             no_clean = ui_text.CLEANING_RUNS
@@ -315,9 +316,14 @@ class AnnotationController(Controller):
         found = self._result.seen()
         if found is None:
             raise InvalidInputError(self._result.why_not_seen)
-        if why_empty := self._result.why_empty():
-            raise InvalidInputError(ui_text.nothing_to_accept(why_empty))
+        if why_nothing := self._why_nothing():
+            raise InvalidInputError(ui_text.nothing_to_accept(why_nothing))
         return found
+
+    def _why_nothing(self) -> str:
+        """Why there is nothing to accept; empty while labels that are not computed may have it."""
+        seen = self._result.seen()
+        return "" if seen is not None and not seen.complete else self._result.why_empty()
 
     def _chosen_names(self) -> set[str]:
         rows = self._classes.value()

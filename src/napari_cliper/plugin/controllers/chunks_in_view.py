@@ -76,10 +76,12 @@ class ChunksInView(Controller):
         missing = labels.missing(Window(top, left, bottom, right))[:AT_ONCE]
         return partial(_computed, seen, labels, missing) if missing else None
 
-    def _on_computed(self, found: tuple[LargePrediction, LabelsByChunk]) -> None:
-        prediction, labels = found
+    def _on_computed(self, found: tuple[LargePrediction, LabelsByChunk, bool]) -> None:
+        prediction, labels, first = found
         if prediction.snapshot() is labels:
             prediction.layer.refresh()
+            if first:
+                self._result.relabelled.emit()
         self._computing.request()
 
 
@@ -89,9 +91,11 @@ def _computed(
     chunks: list[Window],
     _report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
-) -> tuple[LargePrediction, LabelsByChunk]:
+) -> tuple[LargePrediction, LabelsByChunk, bool]:
+    """Also returns whether a class is found for the first time, or none is found in the end."""
+    before = labels.any(), labels.complete
     for chunk in chunks:
         if should_stop():
             break
         labels.compute(chunk)
-    return prediction, labels
+    return prediction, labels, before != (labels.any(), labels.complete)

@@ -171,8 +171,8 @@ class CorrectionController(Controller):
         self._show_hints()
 
     def _affinity_of(self, outcome: Outcome) -> GetAffinity:
-        session = self._session
-        return partial(session.affinity, outcome.embedding, shape=outcome.hinted_shape)
+        affinity, shape = partial(self._session.affinity, outcome.embedding), outcome.hinted_shape
+        return affinity if shape is None else partial(affinity, shape=shape)
 
     def _on_no_affinity(self, message: str) -> None:
         self.message.emit(ui_text.cannot_propagate(message), True)

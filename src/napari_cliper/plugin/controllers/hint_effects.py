@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
+from ..layers.following_pixels import FollowedHint, Hint, following
+from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction, changed_layer, changed_pixels
 from ..panels.annotation_panel import AnnotationPanel
 from ..state import DockState
+from ..worker import Work
 from .base import Controller
 from .clicks import ClickController
 
@@ -39,6 +40,10 @@ class HintEffects(Controller):
         self._annotations = state.annotations
         self._by_user = False  # the newest hint is a stroke or click of the user
         self._flash = PassingLayer(self, state.viewer, FLASH)
+        self._hint: Hint | None = None  # on a large image, that accepted pixels follow
+        self._following = self.newest(self._snapshot)
+        self._following.succeeded.connect(self._on_followed)
+        self._following.failed.connect(self.say_error)
         state.result.hinted.connect(self._on_hinted)
         state.result.thresholds_followed.connect(self._on_thresholds)
         state.annotations.stepped.connect(self._on_step)
@@ -64,9 +69,12 @@ class HintEffects(Controller):
             self._answer(ui_text.HINT_CHANGED_NOTHING)
             return
         annotation, accepted = self._annotations.of(choice.layer), 0
-        follow = self._panel.value().accepted_follow and isinstance(after, np.ndarray)
-        if annotation is not None and annotation.fits and follow:
-            accepted = annotation.follow_hint(choice, before, after, shown.rows)
+        if annotation is not None and annotation.fits and self._panel.value().accepted_follow:
+            if isinstance(annotation, LargeAnnotationLayer):
+                self._hint = Hint(choice, before, after, shown.rows, changed)
+                self._following.request()
+            else:
+                accepted = annotation.follow_hint(choice, before, after, shown.rows)
         self._flash.show(changed_layer(prediction, before, after))
         self._answer(ui_text.changed_by_hint(predicted=changed, accepted=accepted))
 
@@ -75,5 +83,25 @@ class HintEffects(Controller):
             self.message.emit(message, False)
 
     def _on_thresholds(self) -> None:
+        self._following.drop()
         for one in self._annotations.all:
             one.forget_following()
+
+    # ------------------------------------------------------------------ large images
+
+    def _snapshot(self) -> Work | None:
+        """The work that moves accepted pixels of a large image; None if there are none."""
+        hint = self._hint
+        annotation = None if hint is None else self._annotations.of(hint.choice.layer)
+        if hint is None or not isinstance(annotation, LargeAnnotationLayer):
+            return None
+        return following(annotation, hint)
+
+    def _on_followed(self, found: FollowedHint) -> None:
+        if found.annotation not in self._annotations.all:
+            return
+        if not found.take():
+            self._following.request()  # again, with what has changed meanwhile
+        elif found.followed.pixels and found.hint is self._hint:
+            changed, pixels = found.hint.changed, found.followed.pixels
+            self._answer(ui_text.changed_by_hint(predicted=changed, accepted=pixels))

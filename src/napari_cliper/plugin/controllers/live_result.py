@@ -167,8 +167,9 @@ class LiveResult(Controller):
             return ""
         if kept is None:
             return ui_text.NOTHING_IN_STORED
+        hinted = kept.followed[1] is not None
         return ui_text.nothing_found(
-            self.shortfalls(), hinted=kept.followed[1] is not None, most=CLASSES_NAMED
+            self.shortfalls(), complete=seen.complete, hinted=hinted, most=CLASSES_NAMED
         )
 
     def shortfalls(self) -> tuple[Shortfall, ...]:

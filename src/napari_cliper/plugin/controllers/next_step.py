@@ -241,16 +241,22 @@ class NextStep(Controller):
     def _nothing_found(self) -> State | None:
         if not self._state.result.why_empty():
             return None
-        text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
+        text = self._below()
         in_short = ui_text.NOTHING_FOUND_SHORT if self._cramped else ""
         return State(text, self._ways_out(in_short=self._cramped), "warning", in_short)
 
     def _nothing_to_correct(self) -> State | None:
         if not self._state.result.why_empty():
             return None
-        text = ui_text.classes_below(self._state.result.shortfalls(), most=CLASSES_NAMED)
+        text = self._below()
         ways = self._ways_out(in_short=True)
         return State(text, ways, "warning", ui_text.NOTHING_FOUND_SHORT)
+
+    def _below(self) -> str:
+        """Which classes stay below which threshold."""
+        seen, short = self._state.result.seen(), self._state.result.shortfalls()
+        complete = seen is None or seen.complete
+        return ui_text.classes_below(short, complete=complete, most=CLASSES_NAMED)
 
     def _ways_out(self, *, in_short: bool) -> tuple[StateButton, ...]:
         """The buttons where nothing was found."""

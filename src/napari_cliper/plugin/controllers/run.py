@@ -269,6 +269,7 @@ class RunController(Controller):
             classes=found.classes,
             total=len(rows),
             regions=found.regions,
+            complete=found.complete,
             short=found.short,
             on_screen=on_screen,
             notes=" ".join((*outcome.scores.notes, *outcome.notes)),

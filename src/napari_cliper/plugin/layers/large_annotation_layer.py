@@ -21,13 +21,21 @@ from ...annotation.label_store import LabelStore
 from ...annotation.merge import Rule
 from ...annotation.stored_accept import FEW, Accepted, StoredAccept
 from ...annotation.stored_edits import StoredEdits, region_of
+from ...annotation.stored_follow import StoredFollow
 from ...annotation.stored_rewrite import Rewritten
 from ...annotation.stored_state import StoredState
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
 from ...labels.regions import bounding_box
 from .annotation_layer import AnnotationLayer
-from .image_layers import ImageChoice, exceeds_memory, image_shape, is_in_chunks, transforms
+from .image_layers import (
+    ImageChoice,
+    Key,
+    exceeds_memory,
+    image_shape,
+    is_in_chunks,
+    transforms,
+)
 from .labels_history import Place, part_of_step
 from .window_labels import WindowLabels
 
@@ -67,6 +75,9 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     layer: WindowLabels
     edits: StoredEdits
+
+    following: tuple[Key, StoredFollow] | None = None
+    """Which pixels follow hints, and on which image, plane and region; see `following_pixels`."""
 
     def _opened(self, state: AnnotationState | None) -> tuple[Labels, StoredEdits]:
         store = _store_of(state, image_shape(self.image))
@@ -227,8 +238,7 @@ class LargeAnnotationLayer(AnnotationLayer):
         """
         self.follow()
         self.forget_following()
-        numbers = np.zeros(1 << 16, np.uint16)
-        numbers[: len(rows) + 1] = 0, *map(self.number_of, rows)
+        numbers = numbers_of(rows, self.number_of)
         region = region_of(self.place_of(choice), self.store.shape)
         self.show_classes(rows)
         wanted = self.labels_named(chosen)
@@ -269,6 +279,11 @@ class LargeAnnotationLayer(AnnotationLayer):
         with self.as_one_step():
             self.edits.merge(found.fork, found.changes)
         return found.changed
+
+    def forget_following(self) -> None:
+        """Reset which pixels follow hints: something else has changed."""
+        super().forget_following()
+        self.following = None
 
     def _accept_in(self, work: StoredAccept, chunks: Sequence[Index]) -> int:
         changed = 0
@@ -344,7 +359,6 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     def _go(self, step: Callable[[], Region | None]) -> None:
         """Undo or redo a step, if the disk is there."""
-        self.forget_following()
         try:
             self._store_painted()
             region = step()
@@ -404,6 +418,15 @@ class LargeAnnotationLayer(AnnotationLayer):
         """The annotation; its labels stay on disk and go on changing."""
         self.follow()
         return StoredState(self.store, dict(self.classes), self._full_record())
+
+
+def numbers_of(
+    rows: Sequence[ClassRow], number_of: Callable[[ClassRow], int]
+) -> NDArray[np.uint16]:
+    """Return the label in an annotation of each label of a prediction; 0 for those of no class."""
+    numbers = np.zeros(1 << 16, np.uint16)
+    numbers[: len(rows) + 1] = 0, *map(number_of, rows)
+    return numbers
 
 
 def window_of(layer: Labels, shape: tuple[int, ...]) -> Region | None:

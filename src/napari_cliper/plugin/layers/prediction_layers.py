@@ -93,6 +93,11 @@ class Prediction:
         """The labels of the choice, a (Y, X) view."""
         return self.labels_of(self.choice)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all labels are computed."""
+        return True
+
     def snapshot(self) -> NDArray[Any]:
         """Return the labels of the choice as an array that never changes."""
         if self._whole is not None and self.live and self._written is not None:
@@ -236,6 +241,11 @@ class LargePrediction(Prediction):
     def labels(self) -> Any:
         """The labels of the choice, as `LabelsByChunk`."""
         return self._pyramid.labels
+
+    @property
+    def complete(self) -> bool:
+        """Whether all labels are computed."""
+        return self._pyramid.labels.complete
 
     def snapshot(self) -> Any:
         """Return the labels of the choice, which never change."""

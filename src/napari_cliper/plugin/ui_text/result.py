@@ -142,8 +142,14 @@ NOTHING_FOUND = "Nothing was found."
 NOTHING_FOUND_SHORT = "Nothing found."
 
 
-def classes_below(short: Sequence[Shortfall], *, most: int) -> str:
-    """Nothing was found: which classes stay below which threshold."""
+NOTHING_FOUND_SO_FAR = "Small objects may appear where you zoom in, and Accept takes them."
+
+
+def classes_below(short: Sequence[Shortfall], *, complete: bool, most: int) -> str:
+    """Nothing was found: which classes stay below which threshold.
+
+    `complete` is whether all labels are computed.
+    """
     absent = [one for one in short if one.kind == "class"]
     weak = [one for one in short if one.kind == "pixel"]
     lines = [NOTHING_FOUND]
@@ -155,12 +161,14 @@ def classes_below(short: Sequence[Shortfall], *, most: int) -> str:
         lines.append(
             f"Not above the class threshold of {absent[0].threshold:.2f}: {listed(named, most)}."
         )
+    if not complete:
+        lines.append(NOTHING_FOUND_SO_FAR)
     return " ".join(lines)
 
 
-def nothing_found(short: Sequence[Shortfall], *, hinted: bool, most: int) -> str:
+def nothing_found(short: Sequence[Shortfall], *, complete: bool, hinted: bool, most: int) -> str:
     """Which classes stay below which threshold, and what to do."""
-    lines = [classes_below(short, most=most)]
+    lines = [classes_below(short, complete=complete, most=most)]
     if hinted:
         lines.append("Your hints also count: undo some, or click on an object.")
     else:

@@ -75,6 +75,7 @@ def run_done(
     classes: int,
     total: int,
     regions: int | None,
+    complete: bool,
     short: Sequence[Shortfall],
     on_screen: bool,
     explained: bool,
@@ -82,13 +83,15 @@ def run_done(
 ) -> str:
     """A run has ended: what was found, and what to do about the rest.
 
-    `explained` is whether the page already says that nothing was found.
+    `explained` is whether the page already says that nothing was found, `complete` whether no other
+    class can be found where labels are computed later.
     """
     if not classes:
         counted = "" if explained else NOTHING_FOUND
     else:
         parts = "" if regions is None else f", {count(regions, 'region')}"
-        counted = f"{classes} of {count_classes(total)}{parts}."
+        least = "" if complete or classes == total else "At least "
+        counted = f"{least}{classes} of {count_classes(total)}{parts}."
     where = "" if on_screen else "The result belongs to a plane that is not on the screen."
     below = ""
     if classes and short:
