@@ -72,6 +72,22 @@ def words(result):
     return " ".join(result.stderr.split())
 
 
+def test_patterns_are_expanded_and_each_source_is_exported_once(export, tmp_path):
+    for name in ("b 10", "b 2", "a"):
+        Image.fromarray(np.eye(16, dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    again = tmp_path / "x" / ".." / "a.png"
+    (tmp_path / "x").mkdir()
+    result = export(tmp_path / "*.png", tmp_path / "a.png", again, "--format", "coco")
+    assert result.exit_code == 0, result.output
+    found = masks(tmp_path / "out" / "stuff.json")[0]
+    assert list(found) == ["a", "b 2", "b 10"]
+    result = export(tmp_path / "*.tif", "--format", "coco")
+    assert result.exit_code == 2
+    assert "No file matches" in words(result)
+    result = export(tmp_path / "a.png", "--format", "cocoo")
+    assert "Unknown format 'cocoo'. Did you mean 'coco'?" in words(result)
+
+
 # ---------------------------------------------------------------------- projects
 
 

@@ -112,3 +112,18 @@ def test_a_folder_is_searched_in_linear_time(here, monkeypatch):
     monkeypatch.setattr(type(here), "__hash__", Path.__hash__, raising=False)
     assert len(image_sources.find_images([here])) == 200
     assert compared < 2000
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files in folders")
+def test_a_pipe_in_a_folder_of_images_is_named(here):
+    for folder in ("in", "labels"):
+        (here / folder).mkdir()
+    os.mkfifo(here / "in" / "a.png")
+    Image.fromarray(np.eye(16, dtype=np.uint8)).save(here / "labels" / "a.png")
+    (here / "c.txt").write_text("nucleus\n")
+    for command in ("evaluate", "learn"):
+        given = [command, "in", "labels", "--classes", "c.txt", "--model", "demo"]
+        given += ["--output", "p.safetensors"]
+        result = CliRunner().invoke(app, given)
+        assert result.exit_code == 2, result.output
+        assert "a.png: it is a pipe" in " ".join(result.stderr.split())

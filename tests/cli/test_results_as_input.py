@@ -168,3 +168,49 @@ def test_objects_are_exported_with_their_classes(results, tmp_path):
     exported = labels_of(made / "tiff" / "small_objects.tif")
     for number, expected in label.items():
         assert set(exported[given == number]) == {expected or max(label.values()) + 1}
+
+
+def test_results_beside_the_images_are_no_images(tmp_path, tiny_clip):
+    """Reports and overlays in the folder of the images; and the images of a YOLO export."""
+    for name in ("a", "b"):
+        scene = make_scene((64, 80), len(name))
+        for folder, pixels in (
+            ("in", scene.image),
+            ("labels", (scene.labels == 1).astype(np.uint8)),
+        ):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+    (tmp_path / "classes.txt").write_text("nucleus\n")
+    quick = ["--model", tiny_clip, "--refiner", "none", "--shorter-side", "64"]
+    quick += ["--templates", "word"]
+    given = [
+        "evaluate",
+        tmp_path / "in",
+        tmp_path / "labels",
+        "--classes",
+        tmp_path / "classes.txt",
+    ]
+    segment = ["segment", tmp_path / "in", "--labels", "nucleus, crystal", *quick]
+    first = run(*given, *quick, "--output", tmp_path / "in")
+    assert first.exit_code == 0, first.output
+    done = run(*segment, "--output", tmp_path / "in")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "in" / "worst.png").exists()
+    assert (tmp_path / "in" / "a_overlay.png").exists()
+    again = run(*given, *quick, "--output", tmp_path / "out")
+    assert again.exit_code == 0, again.output
+    rows = [(tmp_path / one / "images.csv").read_bytes() for one in ("in", "out")]
+    assert rows[0] == rows[1]
+
+    masks = tmp_path / "labels" / "*.png"
+    yolo = ["--images", tmp_path / "in", "--format", "yolo", "--output", tmp_path / "yolo"]
+    assert run("export", masks, *yolo).exit_code == 0
+    segment = ["segment", *segment[2:], "--output", tmp_path / "of yolo"]
+    refused = run(*segment[:1], tmp_path / "yolo", *segment[1:])
+    assert refused.exit_code == 2
+    said = " ".join(refused.output.split())
+    assert "are results of napari-cliper, which are left out" in said
+    pattern = said.split('such as "')[1].split('"')[0]
+    taken = run(*segment[:1], pattern, *segment[1:])
+    assert taken.exit_code == 0, taken.output
+    assert len(list((tmp_path / "of yolo").rglob("*_coarse.tif"))) == 2

@@ -27,7 +27,7 @@ def export(
         list[Path],
         typer.Argument(
             help="Annotation projects, results of segment, or label files: TIFF, PNG, OME-Zarr, "
-            "COCO JSON.",
+            "COCO JSON. Patterns in quotes work too.",
             parser=given_path,
         ),
     ],

@@ -17,6 +17,7 @@ from ..io.files import FileError, cannot
 from ..io.images import read_image_file
 from ..io.journal import digest_of
 from ..io.ome_zarr_images import files_of, is_zarr
+from ..io.own_files import OwnFiles
 from ..io.readers.coco import CocoFile, open_coco
 from ..segmentation import (
     ClassPrompt,
@@ -227,7 +228,7 @@ def from_files(
     Parameters
     ----------
     images : Path
-        A folder; every image in it is used.
+        A folder; every image in it is used, except results of napari-cliper without labels.
     labels : Path
         A folder with a PNG, TIFF or OME-Zarr for each image, with the same name or one of
         `LABEL_ENDINGS`, such as the results of `segment`; or a ``.json`` file.
@@ -295,6 +296,7 @@ def _folder_pairs(
         ]
         for stem in image_files
     }
+    image_files = without_results(image_files, [stem for stem, paths in own.items() if paths])
     missing = [path.name for stem, path in image_files.items() if not own[stem]]
     if missing:
         raise InvalidInputError(
@@ -328,6 +330,7 @@ def _coco_pairs(
     found = _images_in(images, IMAGE_SUFFIXES, "images")
     image_files = {unicodedata.normalize("NFC", path.name): path for path in found}
     keys = coco_indices(coco, images, set(image_files))
+    image_files = without_results(image_files, keys)
     missing = [name for name in image_files if name not in keys]
     if missing:
         raise InvalidInputError(
@@ -377,6 +380,20 @@ def coco_reader(
     """Return a function that reads the labels of a pair from a COCO JSON."""
     labels = category_labels(coco, classes, names)
     return lambda pair: apply_table(coco_numbers(coco, pair.key, labels), table, pair.truth)
+
+
+def without_results(images: dict[str, Path], known: Collection[str]) -> dict[str, Path]:
+    """Leave out images that have no labels and are results of napari-cliper, such as overlays.
+
+    Parameters
+    ----------
+    images : dict of str to Path
+        By name.
+    known : collection of str
+        Names that have labels.
+    """
+    own = OwnFiles()
+    return {name: path for name, path in images.items() if name in known or not own.wrote(path)}
 
 
 def _images_in(folder: Path, suffixes: Sequence[str], what: str) -> list[Path]:

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from PIL import Image, UnidentifiedImageError
 
-from .files import FileError, cannot
+from .files import FileError, cannot, check_kind
 from .tiff_structure import StructureError, UnsupportedImageError
 
 READABLE = "TIFF, PNG, JPEG, BMP, GIF, WebP, PPM, PGM, TGA, PCX, SGI and QOI"
@@ -26,7 +26,11 @@ BROKEN = (
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Context manager to turn every exception of a decoder into a `FileError`."""
+    """Context manager to turn every exception of a decoder into a `FileError`.
+
+    Refuses pipes and devices.
+    """
+    check_kind(path)
     try:
         yield
     except FileNotFoundError as error:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..segmentation import InvalidInputError
+from ..segmentation import InvalidInputError, unknown_choice
 
 if TYPE_CHECKING:
     from ..labels.labelled_image import LabelledImage
@@ -280,7 +280,8 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
         For an unknown name, or without any name.
     """
     unknown = [name for name in names if name not in FORMATS]
-    if unknown or not names:
-        wrong = f"Unknown format {unknown[0]!r}." if unknown else "No format was given."
-        raise InvalidInputError(f"{wrong} Choose from {', '.join(FORMATS)}.")
+    if unknown:
+        raise unknown_choice("format", unknown[0], FORMATS)
+    if not names:
+        raise InvalidInputError(f"No format was given. Choose from {', '.join(FORMATS)}.")
     return tuple(name for name in FORMATS if name in names)

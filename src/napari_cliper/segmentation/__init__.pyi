@@ -22,6 +22,7 @@ from .errors import SegmentationError as SegmentationError
 from .errors import Stopped as Stopped
 from .errors import WeightsUnavailableError as WeightsUnavailableError
 from .errors import WorkerLostError as WorkerLostError
+from .errors import unknown_choice as unknown_choice
 from .features.composite import COLOUR_STEPS as COLOUR_STEPS
 from .features.composite import Channel as Channel
 from .features.composite import Composite as Composite

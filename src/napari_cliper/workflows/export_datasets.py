@@ -6,6 +6,7 @@ of an export: its label in the first image that has it, or its position in a giv
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from ..labels.pieces import Pieces
 from ..objects.labelled import with_objects
 from ..objects.object_set import objects_of
 from ..segmentation import InvalidInputError
+from .image_sources import is_pattern, of_pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +67,11 @@ def gather(
     Parameters
     ----------
     sources : sequence of Path
-        Annotation projects (folder or project file), of which all images with an annotation are
-        exported, label files (`label_files.SUFFIXES`) and OME-Zarr folders with labels; of a COCO
-        JSON, all images. Open pixels of a project are ignored pixels of the export. A label image
-        with a table of objects beside it is exported with these objects.
+        Each is taken once: annotation projects (folder or project file), of which all images with
+        an annotation are exported; label files (`label_files.SUFFIXES`) and OME-Zarr folders with
+        labels; patterns of these with ``*``, ``?`` or ``**``. Of a COCO JSON, all images are
+        exported. Open pixels of a project are ignored pixels of the export. A label image with a
+        table of objects beside it is exported with these objects.
     classes : Path, optional
         A class list. Its first class that is not background has the number 1, and so on. It
         names the labels of files without class names; classes that occur nowhere are exported
@@ -84,6 +87,7 @@ def gather(
     FileError
         For a class list or folder that cannot be read.
     """
+    sources = _expanded(sources)
     given = _given(classes)
     found = _image_files(images_folder)
     images: list[LazyImages] = []
@@ -104,6 +108,15 @@ def gather(
     every = LazyImages(lambda: chain.from_iterable(images))
     numbered, moved = one_numbering(every, summaries, given)
     return Gathered(numbered, (*notes, *moved), tuple(inputs))
+
+
+def _expanded(sources: Sequence[Path]) -> list[Path]:
+    """Replace patterns by their files; without duplicates."""
+    found: dict[str, Path] = {}
+    for source in sources:
+        for path in [one.path for one in of_pattern(source)] if is_pattern(source) else [source]:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
 
 
 def _given(path: Path | None) -> Mapping[int, ClassRow]:

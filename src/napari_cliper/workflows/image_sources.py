@@ -126,20 +126,31 @@ def _expanded(path: Path, output: Path | None) -> list[Source]:
         return _of_folder(path, output)
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
         return _of_list(path)
-    if _WILDCARD.search(str(path)) and not path.exists():
-        return _of_pattern(path)
+    if is_pattern(path):
+        return of_pattern(path)
     return [Source(path, path.name)]
+
+
+def is_pattern(path: Path) -> bool:
+    """Return whether a path has wildcards and is no file."""
+    return _WILDCARD.search(str(path)) is not None and not path.exists()
 
 
 def _of_folder(folder: Path, output: Path | None) -> list[Source]:
     suffixes = image_suffixes()
     own = OwnFiles()
     skipped = None if output is None or not output.exists() else output.resolve()
-    found = [
-        Source(file, file.relative_to(folder).as_posix())
-        for file in _files(folder, skipped)
-        if (file.suffix.lower() in suffixes or is_zarr(file)) and not own.wrote(file)
+    images = [
+        file for file in _files(folder, skipped) if file.suffix.lower() in suffixes or is_zarr(file)
     ]
+    found = [
+        Source(file, file.relative_to(folder).as_posix()) for file in images if not own.wrote(file)
+    ]
+    if not found and images:
+        raise InvalidInputError(
+            f"All images in the folder {folder} are results of napari-cliper, which are left out. "
+            f'Give another folder, or a pattern such as "{folder / "**" / "*"}{images[0].suffix}".'
+        )
     if not found:
         raise InvalidInputError(f"There is no image in the folder {folder}. Give another folder.")
     return found
@@ -173,7 +184,16 @@ def _is_file(path: Path) -> bool:
         raise
 
 
-def _of_pattern(pattern: Path) -> list[Source]:
+def of_pattern(pattern: Path) -> list[Source]:
+    """Return the files and OME-Zarr folders that match a pattern, in natural order.
+
+    Raises
+    ------
+    InvalidInputError
+        If there are none.
+    FileError
+        For folders that cannot be read.
+    """
     parts = pattern.parts
     start = next(index for index, part in enumerate(parts) if _WILDCARD.search(part))
     root = Path(*parts[:start])
