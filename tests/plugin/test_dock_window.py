@@ -106,7 +106,7 @@ def test_a_high_window_says_everything_while_more_is_open(dock, run, laptop, set
     """A window of a laptop keeps to what fits; in a high one, nothing is left out."""
     run(dock)
     thresholds = dock.threshold_panel
-    thresholds.more.expand()
+    thresholds.more.set_open(is_open=True)
 
     def words():
         shown = [label.text() for label in thresholds.findChildren(QLabel) if label.isVisible()]
@@ -171,7 +171,7 @@ def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
                     check((state, name, fold.header.text()), at_least)
         dock.frame.go_to("find")
 
-    thresholds.more.expand()
+    thresholds.more.set_open(is_open=True)
     thresholds.own.click()
     settled()
     check_all("result")
@@ -183,9 +183,9 @@ def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
     assert [one.text() for one in dock.state_panel.buttons] == ["Lower threshold", "Click one"]
     for widget in (dock.state_panel.text, *dock.state_panel.buttons):
         assert widget.sizeHint().width() <= widget.width(), widget.text()
-    thresholds.more.collapse()
+    thresholds.more.set_open(is_open=False)
     assert dock.state_panel.text.text().startswith("Nothing was found. Not above")
-    thresholds.more.expand()
+    thresholds.more.set_open(is_open=True)
 
     # All that can be said at once is on the screen, whatever comes first.
     dock.project_panel.line.setVisible(True)
@@ -213,7 +213,7 @@ def test_every_page_fits_a_laptop(dock, run, laptop, qtbot):
         thresholds.offer_planes(several=True)
         thresholds.set_working(working=True)
         for is_open in (True, False):
-            thresholds.more.expand() if is_open else thresholds.more.collapse()
+            thresholds.more.set_open(is_open=is_open)
             assert dock.state_panel.isVisible()
             check((state, is_open), at_least=12)
         if "job" in state:

@@ -276,7 +276,7 @@ def test_every_state_fits_a_laptop(dock, run, settle, state):
         settle(dock)
         assert dock.state_panel.text.text().startswith("Nothing was found. Not above")
     if "more" in state:
-        dock.threshold_panel.more.expand()
+        dock.threshold_panel.more.set_open(is_open=True)
         dock.threshold_panel.own.click()
     dock.image_panel.show_context("demo", Reduction(24))
     assert dock.image_panel.offer.isVisibleTo(dock)

@@ -162,7 +162,7 @@ def test_sliders_follow_the_range_of_the_result_and_tell_nobody(panel, qtbot, sc
 
 def test_min_max_is_there_only_where_the_method_knows_it(panel, scores):
     thresholds = panel(ThresholdPanel)
-    thresholds.more.expand()
+    thresholds.more.set_open(is_open=True)
     thresholds.set_result(scores(), Thresholds(0, 0.1))
     assert thresholds.min_max.isVisible()
     thresholds.set_result(scores("sclip"), Thresholds(0, 0.1))
@@ -174,7 +174,7 @@ def test_classes_can_have_thresholds_of_their_own(panel, qtbot, scores):
     thresholds = panel(ThresholdPanel)
     thresholds.set_result(scores(), Thresholds(0.5, 0.3))
     assert not thresholds.own.isVisible()
-    qtbot.mouseClick(thresholds.more.toggleButton(), Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(thresholds.more.header, Qt.MouseButton.LeftButton)
     assert thresholds.own.isVisible()
     assert not thresholds.own_slider.isVisible()
     thresholds.choose_class("bubble")

@@ -11,8 +11,8 @@ from superqt.utils import signals_blocked
 
 from ...segmentation import Thresholds
 from .. import ui_text
+from ..qt.accordion import Fold
 from ..qt.eliding_combo_box import ElidingComboBox
-from ..qt.folding import folding
 from ..qt.labelled_slider import LabelledSlider
 from ..qt.tones import set_tone
 from ..ui_text import ThresholdTexts
@@ -60,9 +60,8 @@ class ThresholdPanel(QWidget):
         row.addWidget(self.all_planes, 1)
         row.addWidget(self.working)
         grid.addLayout(row, 7, 0, 1, 3)
-        self.more = folding(ui_text.MORE)
+        self.more = Fold(ui_text.MORE, self._rare_settings())
         grid.addWidget(self.more, 8, 0, 1, 3)
-        self._fill_more()
 
         self._defaults = Thresholds(0.0, 0.0)
         self._own: dict[str, float] = {}
@@ -83,7 +82,7 @@ class ThresholdPanel(QWidget):
         self.set_working(working=False)
         self.set_available(available=False)
 
-    def _fill_more(self) -> None:
+    def _rare_settings(self) -> QWidget:
         """Rare settings: a per-class threshold, min-max normalisation, score maps."""
         self.own = QCheckBox(ui_text.PER_CLASS)
         self.own.setToolTip(ui_text.PER_CLASS_TIP)
@@ -113,10 +112,7 @@ class ThresholdPanel(QWidget):
         row.addWidget(self.both_stages)
         row.addStretch(1)
         grid.addLayout(row, 3, 0, 1, 2)
-        content = self.more.content().layout()
-        assert content is not None  # noqa: S101 - it is made with one
-        content.setContentsMargins(0, 0, 0, 0)
-        content.addWidget(inside)
+        return inside
 
     def value(self) -> Thresholds:
         """Return the thresholds of the sliders."""
@@ -225,11 +221,11 @@ class ThresholdPanel(QWidget):
 
     def _on_room(self, _changed: object = None) -> None:
         self._fit()
-        self.cramped_changed.emit(self.more.isExpanded() and not self._roomy)
+        self.cramped_changed.emit(self.more.is_open and not self._roomy)
 
     def _fit(self) -> None:
         """Show each threshold in one row, without the words at its ends, if room is needed."""
-        brief = (self.more.isExpanded() or self._brief) and not self._roomy
+        brief = (self.more.is_open or self._brief) and not self._roomy
         for row, texts, slider, label, ends in zip(
             (_CLASS, _BACKGROUND),
             (ui_text.CLASS_THRESHOLD, ui_text.BACKGROUND_THRESHOLD),
