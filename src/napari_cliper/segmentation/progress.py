@@ -72,6 +72,15 @@ class Monitor:
         self.check()
         self.report(Progress(stage, done, total, unit))
 
+    def downloads_only(self) -> Monitor:
+        """Return a monitor for a part of a job, whose own steps would hide the overall progress."""
+
+        def report(progress: Progress) -> None:
+            if progress.unit == "byte":
+                self.report(progress)
+
+        return Monitor(report, self.should_stop)
+
     def check(self) -> None:
         """Raise `Stopped` if the caller has asked to stop."""
         if self.should_stop():

@@ -121,7 +121,7 @@ def one_by_one(predict: Predict) -> Way:
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
         for plane in planes:
             try:
-                found = predict(plane, lambda progress: _pass_downloads(monitor, progress))
+                found = predict(plane, monitor.downloads_only().report)
                 yield plane.name, found
             except (InvalidInputError, OutOfMemoryError) as error:
                 yield plane.name, error
@@ -297,9 +297,3 @@ def confirmed_in(project: Project, name: str, prediction: StoredPrediction) -> N
         return np.zeros(shape, bool)
     mask: NDArray[np.bool_] = state.edit_mask[prediction.plane] != OPEN
     return mask if mask.shape == shape else np.zeros(shape, bool)
-
-
-def _pass_downloads(monitor: Monitor, progress: Progress) -> None:
-    """Report downloads only; the steps within each image would hide the overall progress."""
-    if progress.unit == "byte":
-        monitor.report(progress)

@@ -19,7 +19,6 @@ from typing import TypeVar
 from ..segmentation import (
     ImageEmbedding,
     Monitor,
-    Progress,
     TiledImage,
     cpu_threads,
     use_cpu_threads,
@@ -147,7 +146,9 @@ class _Pipeline:
         """Encode images of one size and hand them to the finishers; yields those that fail."""
         run = self.run
         detailed = len(run.sources) == 1 or isinstance(batch[0].image.first, TiledImage)
-        monitor = self.monitor if detailed or not batch[0].image.single else self._quiet()
+        monitor = self.monitor
+        if not detailed and batch[0].image.single:
+            monitor = monitor.downloads_only()
         busy = sum(not future.done() for _, future in self.finishing)
         use_cpu_threads(max(self.threads - busy, 1))
         self._load(monitor)  # its errors concern the run, not this image
@@ -215,15 +216,6 @@ class _Pipeline:
         if not self.started:
             self.run.start(self.run.segmenter.engine_record)
             self.started = True
-
-    def _quiet(self) -> Monitor:
-        """Report downloads only; the steps within each image would hide the overall progress."""
-
-        def report(progress: Progress) -> None:
-            if progress.unit == "byte":
-                self.monitor.report(progress)
-
-        return Monitor(report, self.monitor.should_stop)
 
     def _note(self, ready: Ready) -> None:
         image = ready.image.first

@@ -16,7 +16,6 @@ from ..segmentation import (
     ClassPrompt,
     LiveLabels,
     Monitor,
-    Progress,
     Prototypes,
     RGBImage,
     ScoreMaps,
@@ -142,7 +141,7 @@ def segment_planes(
         As raised by the engine.
     """
     found, contrast = SegmentedPlanes(planes, create), planes.contrast()
-    report = monitor.report if len(planes) == 1 else _passing_downloads(monitor)
+    report = (monitor if len(planes) == 1 else monitor.downloads_only()).report
     for number, plane in enumerate(planes):
         if len(planes) > 1:
             monitor.tell("Segmenting the planes", number, len(planes))
@@ -159,13 +158,3 @@ def segment_planes(
         )
         found.add(plane, embedding.image, scores, thresholds)
     return found
-
-
-def _passing_downloads(monitor: Monitor) -> Any:
-    """Report downloads only; the steps within each plane would hide the overall progress."""
-
-    def report(progress: Progress) -> None:
-        if progress.unit == "byte":
-            monitor.report(progress)
-
-    return report

@@ -332,12 +332,7 @@ def _run(
 ) -> tuple[int, int, dict[str, str]]:
     """Run each plane; return how many were run, on how many something was found, and problems."""
     monitor, found, problems = Monitor(report, should_stop), 0, {}
-
-    def downloads(progress: Progress) -> None:
-        """Report downloads only; the steps within each plane would hide the overall progress."""
-        if progress.unit == "byte":
-            report(progress)
-
+    downloads = monitor.downloads_only().report
     for number, (choice, request) in enumerate(planes):
         monitor.tell(ui_text.RUNNING_PLANES, number, len(planes))
         try:

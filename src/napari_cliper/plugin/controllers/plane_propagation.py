@@ -289,11 +289,7 @@ def _one_way(
     from ...segmentation import propagate_planes  # noqa: PLC0415 - torch
 
     outcomes: list[Outcome] = []
-
-    def downloads(progress: Progress) -> None:
-        """Report downloads only; the steps within each plane would hide the overall progress."""
-        if progress.unit == "byte":
-            monitor.report(progress)
+    downloads = monitor.downloads_only().report
 
     def scored() -> Iterator[ScoredPlane]:
         from ...segmentation import ScoredPlane  # noqa: PLC0415 - torch
