@@ -44,7 +44,7 @@ def test_an_empty_viewer_offers_an_example_that_runs(empty_dock, qtbot):
     ]  # fmt: skip
     labels = dock.shown.predictions["refined"].layer.data
     regions = connected_regions(labels)
-    said = f"{len(set(regions.labels))} of 4 classes, {len(regions.areas)} regions."
+    said = f"{len(set(regions.labels))} of 4 classes, {len(regions.labels)} regions."
     assert dock.status_panel.message.text().startswith(said)
     assert dock.threshold_panel.isVisibleTo(dock)
     assert not dock.state_panel.isVisibleTo(dock)
