@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..io.writers.overlay import overlay
+from ..io.writers.overlay import Font, font_for, overlay
 from ..labels.label_class import ClassRow
 from ..labels.labelled_image import LabelledImage
 from .metrics import IGNORED
@@ -27,9 +27,6 @@ GAP = 12
 """Space between elements, in pixels."""
 
 _DARK = np.array((8, 48, 107))
-_WIDE_FONTS = ("NotoSansCJK-Regular.ttc", "Arial Unicode.ttf", "msyh.ttc", "DejaVuSans.ttf")
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
@@ -53,7 +50,7 @@ def confusion_figure(confusion: NDArray[np.int64], names: Sequence[str]) -> Imag
     share = part / np.maximum(part.sum(axis=1, keepdims=True), 1)
     shown = [names[int(index)] for index in seen]
     cell = CELL if len(seen) < MANY else SMALL_CELL
-    font = _font("".join(shown), 14 if cell == CELL else 12)
+    font = font_for("".join(shown), 14 if cell == CELL else 12)
     margin = max((_width(name, font) for name in shown), default=0) + 2 * GAP + 24
     side = margin + cell * len(seen) + GAP
     canvas = Image.new("RGB", (max(side, 240), max(side, 120)), "white")
@@ -145,7 +142,7 @@ def _strip(row: ContactRow, classes: dict[int, ClassRow]) -> Image.Image:
     legend = key.crop((len(found), 0, key.width, key.height))  # without the image beside it
     head = 22
     parts = [*panels, legend]
-    caption = _font(row.caption, 14)
+    caption = font_for(row.caption, 14)
     width = max(sum(part.width + GAP for part in parts), _width(row.caption, caption) + GAP)
     canvas = Image.new("RGB", (width, head + max(part.height for part in parts)), "white")
     ImageDraw.Draw(canvas).text((0, 0), row.caption, fill="black", font=caption)
@@ -185,14 +182,3 @@ def _width(text: str, font: Font) -> int:
 def _at(font: Font, anchor: str) -> str | None:
     """Return a text anchor, or None for Pillow's bitmap font, which supports none."""
     return anchor if isinstance(font, ImageFont.FreeTypeFont) else None
-
-
-def _font(text: str, size: int) -> Font:
-    """Load a font that covers a text, if the system has one."""
-    if not text.isascii():
-        for name in _WIDE_FONTS:
-            try:
-                return ImageFont.truetype(name, size)
-            except OSError:  # this system does not have it
-                continue
-    return ImageFont.load_default(size)

@@ -55,7 +55,7 @@ def overlay(image: LabelledImage) -> Image.Image:
     drawn.paste(painted, mask=Image.fromarray(edge))
 
     names = [label_name(image, label) for label in found]
-    font = _font("".join(names), max(12, min(labels.shape[0] // 24, 28)))
+    font = font_for("".join(names), max(12, min(labels.shape[0] // 24, 28)))
     legend = _legend(
         [
             (name, _inner(drawn, (labels == label) & ~edge), tuple(colours[label].tolist()))
@@ -105,7 +105,8 @@ def _rgb(image: LabelledImage) -> NDArray[np.uint8]:
     return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
 
 
-def _font(text: str, size: int) -> Font:
+def font_for(text: str, size: int) -> Font:
+    """Load a font that covers a text, if the system has one."""
     if not text.isascii():
         for name in _WIDE_FONTS:
             try:
