@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..tiles import Window, squares
-from .pixel_features import EDGES, LEAST_SPREAD, SCALES, colour_levels, interpolated
+from .interpolation import interpolated
+from .pixel_features import EDGES, LEAST_SPREAD, SCALES, colour_levels
 from .preprocessing import RGBImage
 from .tiled_image import TiledImage
 

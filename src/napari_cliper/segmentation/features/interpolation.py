@@ -1,4 +1,4 @@
-"""Bilinear interpolation of a part of an image, and nearest neighbours of ids. Pure functions."""
+"""Bilinear interpolation, also of a part of an image, and nearest neighbours. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from torch import Tensor
 from ..tiles import Window
 
 Ids = TypeVar("Ids", Tensor, NDArray[np.int32])
+
+
+def interpolated(planes: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Interpolate (C, h, w) planes bilinearly to (C, *shape) float32; not a copy if they fit."""
+    planes = planes.float()
+    if planes.shape[1:] == shape:
+        return planes
+    return F.interpolate(planes[None], size=shape, mode="bilinear", align_corners=False)[0]
 
 
 def needed(window: Window, shape: tuple[int, int], grid: tuple[int, int]) -> Window:

@@ -16,6 +16,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
 from torch import Tensor
 
+from .interpolation import interpolated
+
 SCALES = ((0.7, 1.5), (1.5, 3.0), (3.0,))
 """Standard deviations of the Gaussians in pixels of each level; a level has half the resolution of
 the one before."""
@@ -215,10 +217,3 @@ def _standardised(planes: Tensor) -> Tensor:
     mean = planes.mean(dim=(1, 2), keepdim=True)
     spread = planes.std(dim=(1, 2), keepdim=True)
     return torch.where(spread > LEAST_SPREAD, (planes - mean) / spread.clamp(min=1e-12), 0.0)
-
-
-def interpolated(planes: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Interpolate (C, h, w) planes bilinearly to (C, *shape)."""
-    if planes.shape[1:] == shape:
-        return planes
-    return F.interpolate(planes[None], size=shape, mode="bilinear", align_corners=False)[0]

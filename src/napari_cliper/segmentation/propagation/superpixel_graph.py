@@ -27,8 +27,9 @@ from skimage.color import rgb2lab
 from skimage.segmentation import slic
 from torch import Tensor
 
+from ..features.interpolation import interpolated
 from ..features.patch_features import patch_features
-from ..features.pixel_features import PixelFeatures, interpolated, pixel_features
+from ..features.pixel_features import PixelFeatures, pixel_features
 from ..features.preprocessing import RGBImage
 from ..features.tiled_image import TiledImage
 from ..progress import Monitor

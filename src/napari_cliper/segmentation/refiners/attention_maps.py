@@ -19,7 +19,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from .grid import on_grid
+from ..features.interpolation import interpolated
 
 HeadFusion = Literal["product", "mean"]
 
@@ -198,5 +198,5 @@ def refine_with_attention(
 
 def _refined(coarse: Tensor, attention: SelfAttention, fusion: HeadFusion) -> Tensor:
     """`refine_with_attention` for all classes at once."""
-    columns = on_grid(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
+    columns = interpolated(coarse, attention.grid).flatten(1).T.contiguous()  # (n, T)
     return _FUSIONS[fusion](attention.maps, columns).T.reshape(-1, *attention.grid)

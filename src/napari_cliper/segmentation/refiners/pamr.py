@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..features.interpolation import interpolated
 from ..features.preprocessing import RGBPixels
 from ..progress import Monitor
 from ..results import ImageEmbedding
-from .grid import on_grid
 from .protocol import PixelRefiner
 
 ITERATIONS, DILATIONS = 10, (1, 2, 4, 8)
@@ -69,7 +69,7 @@ def refine_with_colours(
     monitor = monitor or Monitor()
     shape = (image.shape[1], image.shape[2])
     weights = _colour_weights(image.float(), dilations)  # (8 * dilations, H, W)
-    maps = on_grid(maps, shape)
+    maps = interpolated(maps, shape)
     for iteration in range(iterations):
         monitor.tell("Refining by colour", iteration, iterations)
         total = torch.zeros_like(maps)

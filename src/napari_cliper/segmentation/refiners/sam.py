@@ -18,12 +18,11 @@ from torch import Tensor
 
 from ..config import SegmentationConfig, published_settings
 from ..errors import InvalidInputError
-from ..features.interpolation import nearest
+from ..features.interpolation import interpolated, nearest
 from ..features.preprocessing import RGBPixels
 from ..models.promptable import InputLayout, ObjectEmbedding, PromptableModel
 from ..progress import Monitor
 from ..results import ImageEmbedding
-from .grid import on_grid
 from .protocol import NetworkRefiner
 
 LEAST_AREA = 225
@@ -73,7 +72,7 @@ class Sam(NetworkRefiner):
             raise InvalidInputError("The embedding was made without SAM. Embed the image again.")
         settings, config = embedding.config.settings(), embedding.config
         least = published_settings("trident", config.model, config.preset).number("coarse_thr")
-        planes = on_grid(maps, working_shape(embedding.image.shape, len(maps)))
+        planes = interpolated(maps, working_shape(embedding.image.shape, len(maps)))
         low, span = torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
         if settings.min_max:
             low = planes.amin(dim=(1, 2), keepdim=True)
@@ -147,7 +146,7 @@ def find_regions(
         By plane, then in raster order of their first pixel; 8-connected.
     """
     shape = half_shape(planes.shape[1:])
-    half = on_grid(planes, shape)
+    half = interpolated(planes, shape)
     kept = np.where(half.amax(dim=0).numpy() < least, -1, nearest(labels.astype(np.int32), shape))
     found = []
     for index, plane in enumerate(half.numpy()):
@@ -183,7 +182,7 @@ def mask_prompt(plane: Tensor, layout: InputLayout, *, least: float) -> Tensor:
     """
     small = replace(layout, side=layout.side // MASK_CELLS)
     frame = small.frame((plane.shape[0], plane.shape[1]))
-    resized = on_grid(plane[None], frame.resized)[0]
+    resized = interpolated(plane[None], frame.resized)[0]
     below, right = small.side - frame.resized[0], small.side - frame.resized[1]
     resized = F.pad(resized, (0, right, 0, below))
     return torch.where(resized > least, resized * PROMPT_WEIGHT, 0)
@@ -237,7 +236,7 @@ def _masks(
     """Ask SAM for the mask of each region."""
     shape = (planes.shape[1], planes.shape[2])
     layout = network.encoder.layout
-    half = on_grid(planes, half_shape(shape))
+    half = interpolated(planes, half_shape(shape))
     frame = layout.frame(half_shape(shape))
     prompts: dict[int, Tensor] = {}
     for number, region in enumerate(regions):

@@ -14,9 +14,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..features.interpolation import interpolated
 from ..progress import Monitor
 from ..results import ImageEmbedding
-from .grid import on_grid
 from .protocol import Refiner
 
 
@@ -28,10 +28,10 @@ class Template(Refiner):
         # Report progress. This also raises `Stopped` if the user cancelled the run.
         monitor.tell("Averaging", 0, 1)
 
-        # The maps are on the grid of CLIP's patches, or of the pixels of sliding windows. `on_grid`
-        # interpolates them; `embedding.resized` is the input image of CLIP, (H, W, 3) uint8.
+        # The maps are on the grid of CLIP's patches, or of the pixels of sliding windows. Here they
+        # are interpolated to `embedding.resized`, the input image of CLIP, (H, W, 3) uint8.
         height, width = embedding.resized.shape[:2]
-        maps = on_grid(maps, (height, width))
+        maps = interpolated(maps, (height, width))
 
         # The result may be on any grid, but must have all maps in the same order.
         return F.avg_pool2d(F.pad(maps, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
