@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
 
+from napari_cliper.annotation.edit_mask import PAINTED
+from napari_cliper.annotation.plane_accept import PlaneAccept
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.panels.plane_strip import PlaneStrip
 
@@ -102,6 +108,9 @@ def test_all_planes_from_run_to_accept(stack, run, qtbot):
     expected = prediction(dock).copy()
     dock.annotation_panel.accept_planes.trigger()
     settled(dock, qtbot)
+    changed = np.count_nonzero(annotation.layer.data) - 1
+    told = f"Accepted 3 planes: {changed:,} pixels changed."
+    assert dock.status_panel.message.text() == told  # also after prototypes were learned
     assert annotation.layer.data[0, 5, 6] == 9
     expected[0, 5, 6] = 9
     np.testing.assert_array_equal(annotation.layer.data, expected)
@@ -164,3 +173,38 @@ def test_the_strip_goes_to_planes_and_fits_a_laptop(stack, laptop, qtbot):
         scroll = dock.frame.current.verticalScrollBar()
         qtbot.waitUntil(lambda scroll=scroll: scroll.maximum() == 0, timeout=10_000)
     assert "3 predicted" in bar.accessibleDescription()
+
+
+def test_what_is_painted_while_all_planes_are_accepted_stays(stack, qtbot, monkeypatch):
+    dock = stack
+    run_all(dock, qtbot)
+    annotation = dock.annotation_controller.begin(dock.viewer.layers["stack"], "stack")
+    expected, threads = prediction(dock).copy(), []
+    accepted = PlaneAccept.accepted
+
+    def painted(work, store):
+        threads.append(threading.current_thread())
+        return accepted(work, store)
+
+    monkeypatch.setattr(PlaneAccept, "accepted", painted)
+    dock.annotation_panel.accept_planes.trigger()
+    while len(threads) < 3:  # the window's thread does nothing meanwhile
+        time.sleep(0.01)
+    assert threading.main_thread() not in threads
+    annotation.layer.data_setitem((np.array([1, 3]), np.array([5, 7]), np.array([6, 8])), 9)
+    settled(dock, qtbot)
+    for place in ((1, 5, 6), (3, 7, 8)):
+        expected[place] = 9
+        assert annotation.edits.edit_mask[place] == PAINTED
+    np.testing.assert_array_equal(annotation.layer.data, expected)
+    annotation.layer.undo()
+    annotation.follow()
+    assert np.flatnonzero(annotation.layer.data).size == 2
+    dock.annotation_panel.setValue(replace(dock.annotation_panel.value(), rule="all"))
+    asked = []
+    dock.annotation_controller.confirm = lambda question: bool(asked.append(question))
+    dock.annotation_panel.accept_planes.trigger()
+    settled(dock, qtbot)
+    assert len(asked) == 1
+    assert "2 " in asked[0]
+    assert np.flatnonzero(annotation.layer.data).size == 2

@@ -1,4 +1,4 @@
-"""Accepts large predictions into annotations on disk, in the job that the user waits for."""
+"""Accepts predictions that are large, or of many planes, in the job that the user waits for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ...annotation.stored_edits import unpack
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, LabelsByChunk, Monitor, Progress
 from .. import ui_text
+from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import Region, is_in_chunks, part_of_choice
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.lazy_planes import LazyPlane
@@ -24,6 +25,8 @@ from .base import Controller
 
 if TYPE_CHECKING:
     from .main_job import MainJob
+
+AcceptWork = Callable[[bool, Monitor], Any]
 
 AT_ONCE = 1 << 21
 """Pixels that are accepted in the window's thread, in at most a tenth of a second."""
@@ -76,6 +79,9 @@ class AcceptJob(Controller):
         Asks whether this many hand-painted pixels may be replaced.
     is_there : callable
         Returns whether an annotation is in the window.
+
+    Its work is a function that takes whether hand-painted pixels may be replaced, and a `Monitor`.
+    It returns what was accepted; or, if they may not, how many such pixels there are.
     """
 
     def __init__(
@@ -83,7 +89,7 @@ class AcceptJob(Controller):
         panel: QWidget,
         main_job: MainJob,
         confirm: Callable[[int], bool],
-        is_there: Callable[[LargeAnnotationLayer], bool],
+        is_there: Callable[[AnnotationLayer], bool],
     ) -> None:
         super().__init__(panel)
         self._main_job = main_job
@@ -94,8 +100,9 @@ class AcceptJob(Controller):
 
     def start(
         self,
-        annotation: LargeAnnotationLayer,
-        work: StoredAccept,
+        annotation: AnnotationLayer,
+        work: AcceptWork,
+        take: Callable[[Any], int | None],
         on_accepted: Callable[[int], str],
         *,
         agreed: bool = False,
@@ -104,10 +111,14 @@ class AcceptJob(Controller):
 
         Parameters
         ----------
-        annotation : LargeAnnotationLayer
-        work : StoredAccept
+        annotation : AnnotationLayer
+        work : callable
+            Done in a thread.
+        take : callable
+            Takes what was accepted into the annotation; returns how many labels changed, or None if
+            so much else has changed meanwhile that the work must be done again.
         on_accepted : callable
-            Takes the number of pixels whose label changed; returns the message to show.
+            Takes the number of these pixels; returns the message to show.
         agreed : bool
             Whether the user knows that hand-painted pixels are replaced.
 
@@ -117,31 +128,37 @@ class AcceptJob(Controller):
             If a job is running.
         """
         started = self._main_job.start_told(
-            partial(_accepted, work, annotation.store, annotation.edits.region, agreed),
-            partial(self._on_worked, annotation, work, on_accepted, agreed),
+            partial(_monitored, work, agreed),
+            partial(self._on_worked, annotation, work, take, on_accepted, agreed),
         )
         if not started:
             raise InvalidInputError(ui_text.WAIT_FOR_JOB)
 
     def _on_worked(
         self,
-        annotation: LargeAnnotationLayer,
-        work: StoredAccept,
+        annotation: AnnotationLayer,
+        work: AcceptWork,
+        take: Callable[[Any], int | None],
         on_accepted: Callable[[int], str],
         agreed: bool,
-        found: Accepted | int,
+        found: Any,
     ) -> str:
-        again = partial(self.start, annotation, work, on_accepted)
+        again = partial(self.start, annotation, work, take, on_accepted)
         if not self._is_there(annotation):
             return ui_text.STOPPED
         if isinstance(found, int):
             self._soon(partial(self._ask, found, again))
             return ""
-        changed = annotation.take_accepted(found)
+        changed = take(found)
         if changed is None:
             self._soon(partial(again, agreed=agreed))
             return ""
-        return on_accepted(changed)
+        self._soon(partial(self._tell, on_accepted, changed))
+        return ""
+
+    def _tell(self, on_accepted: Callable[[int], str], changed: int) -> None:
+        """Show the message, after what is learned from the annotation has begun."""
+        self.message.emit(on_accepted(changed), False)
 
     def _ask(self, painted: int, again: Callable[..., None]) -> None:
         if self._confirm(painted):
@@ -159,16 +176,19 @@ class AcceptJob(Controller):
                 call()
 
 
-def _accepted(
-    work: StoredAccept,
-    store: LabelStore,
-    shown: Region,
+def _monitored(
+    work: AcceptWork,
     agreed: bool,
     report: Callable[[Progress], None],
     should_stop: Callable[[], bool],
+) -> Any:
+    return work(agreed, Monitor(report, should_stop))
+
+
+def accept_stored(
+    work: StoredAccept, store: LabelStore, shown: Region, agreed: bool, monitor: Monitor
 ) -> Accepted | int:
     """Accept into a fork; or return how many painted pixels would be replaced, to ask first."""
-    monitor = Monitor(report, should_stop)
     work = work.found()
     if work.rule == "all" and not agreed:
         painted = work.painted(store, monitor)

@@ -8,9 +8,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-
-from ...annotation.edit_mask import protected
+from ...annotation.chunks import Part
+from ...annotation.memory_store import MemoryStore
+from ...annotation.plane_accept import AcceptedPlanes, PlaneAccept, accept_planes
 from ...labels.label_class import ClassRow
 from ...segmentation import (
     InvalidInputError,
@@ -24,6 +24,7 @@ from ...segmentation import (
 from .. import ui_text
 from ..engine_requests import Outcome, Request
 from ..engine_session import Session
+from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, axis_name, image_shape
 from ..layers.image_view import go_to_plane
 from ..layers.outlines import outlines_of_large
@@ -264,26 +265,37 @@ class AllPlanes(Controller):
         rule = self._annotation.value().rule
         annotations.stop_picking()
         annotation = annotations.begin(first.layer, first.name)
-        mask = annotation.edits.edit_mask
-        painted = sum(
-            int(np.count_nonzero(protected(mask[annotation.place_of(one.choice)])))
+        annotation.follow()
+        works = [
+            PlaneAccept(
+                _box(annotation, one.choice), labels, annotation.numbers_of(one.rows, labels), rule
+            )
             for one in planes
+            for labels in [one.labels().copy()]
+        ]
+        for one in planes:
+            annotation.show_classes(one.rows)
+        store = annotation.edits.store
+        assert isinstance(store, MemoryStore)  # noqa: S101 - as of every stack
+        annotations.accept_job.start(
+            annotation,
+            partial(accept_planes, works, store),
+            partial(_take, annotation),
+            partial(self._on_accepted, annotation, planes),
         )
-        question = ui_text.replace_painted_question(painted=painted)
-        if rule == "all" and painted and not annotations.confirm(question):
-            return
-        changed = 0
-        with annotation.as_one_step():
-            for one in planes:
-                labels = one.labels().copy()
-                changed += annotation.accept(one.choice, labels, one.rows, rule)
+
+    def _on_accepted(
+        self, annotation: AnnotationLayer, planes: Sequence[PredictedPlane], changed: int
+    ) -> str:
+        """Show what was accepted; returns the message."""
+        annotations = self._state.annotations
         *_, prediction = planes[-1].predictions.values()
         annotation.record = dict(prediction.layer.metadata.get(OUTPUT_KEY, {}))
         self._result.make_room(annotation.layer)
         self._state.viewer.layers.selection.active = annotation.layer
         annotations.update_available()
         annotations.accepted_all.emit(annotation)
-        self.message.emit(ui_text.planes_accepted(planes=len(planes), changed=changed), False)
+        return ui_text.planes_accepted(planes=len(planes), changed=changed)
 
     # ------------------------------------------------------------------ strip
 
@@ -321,6 +333,28 @@ class AllPlanes(Controller):
 
 def _moved(plane: tuple[int, ...], axis: int, index: int) -> tuple[int, ...]:
     return (*plane[:axis], index, *plane[axis + 1 :])
+
+
+def _box(annotation: AnnotationLayer, choice: ImageChoice) -> Part:
+    """The pixels of a choice as a slice with start and stop for each axis of the annotation."""
+    planes = (slice(index, index + 1) for index in choice.plane)
+    sides = zip(annotation.region_of(choice), annotation.shape[-2:], strict=True)
+    return (*planes, *(slice(*part.indices(side)[:2]) for part, side in sides))
+
+
+def _take(annotation: AnnotationLayer, accepted: AcceptedPlanes) -> int:
+    """Write planes that a thread has accepted, as one undo step; return how many labels changed."""
+    annotation.follow()
+    annotation.forget_following()
+    store = annotation.edits.store
+    assert isinstance(store, MemoryStore)  # noqa: S101 - as of every stack
+    with annotation.as_one_step():
+        return sum(
+            annotation.write(
+                (*(part.start for part in work.region[:-2]), *work.region[-2:]), labels, edit_mask
+            )
+            for work, labels, edit_mask in accepted.now(store)
+        )
 
 
 def _run(

@@ -28,7 +28,7 @@ from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
 from ..worker import Work
-from .accept_job import AcceptJob, accepting, is_long
+from .accept_job import AcceptJob, accept_stored, accepting, is_long
 from .annotation_work import Found, Tool, cleaned, cleaning, counting, take_cleaned, tool_for
 from .base import Controller
 from .live_result import LiveResult
@@ -95,10 +95,10 @@ class AnnotationController(Controller):
         self._cleaning.started.connect(self.update_available)
         self._cleaning.finished.connect(self.update_available)
         self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.REPLACE_PAINTED_TITLE)
-        self._accept_job = self.own(
+        self.accept_job = self.own(
             AcceptJob(panel, main_job, self._confirmed, self._all.__contains__)
         )
-        self._accept_job.message.connect(self.message)
+        self.accept_job.message.connect(self.message)
         main_job.finished.connect(self.update_available)  # it may have found nothing
         self._counting = self.newest(self._count, COUNT_AFTER)
         self._counting.failed.connect(self.say_error)
@@ -266,7 +266,12 @@ class AnnotationController(Controller):
         work = accepting(
             annotation, prediction, rows, rule, chosen=chosen, rectangle=rectangle, point=point
         )
-        self._accept_job.start(annotation, work, done)
+        self.accept_job.start(
+            annotation,
+            partial(accept_stored, work, annotation.store, annotation.edits.region),
+            annotation.take_accepted,
+            done,
+        )
 
     def _accept(
         self,

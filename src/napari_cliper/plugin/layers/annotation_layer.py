@@ -245,7 +245,7 @@ class AnnotationLayer(QObject):
         """
         self.follow()
         self.forget_following()
-        numbers = self._numbers(rows, prediction)
+        numbers = self.numbers_of(rows, prediction)
         place = self.place_of(choice)
         new, edit_mask = accept(
             self.edits.labels[place],
@@ -256,7 +256,7 @@ class AnnotationLayer(QObject):
             where=where,
         )
         self.show_classes(rows)
-        return self._write(place, new, edit_mask)
+        return self.write(place, new, edit_mask)
 
     def labels_named(self, names: Collection[str] | None) -> set[int] | None:
         """Return the labels of classes with some names; None for None."""
@@ -265,7 +265,7 @@ class AnnotationLayer(QObject):
         wanted = {name.casefold() for name in names}
         return {label for label, row in self.classes.items() if row.name.casefold() in wanted}
 
-    def _numbers(
+    def numbers_of(
         self, rows: Sequence[ClassRow], prediction: NDArray[np.integer]
     ) -> NDArray[np.uint16]:
         """Annotation labels by prediction label; 0 for labels of no class."""
@@ -301,7 +301,7 @@ class AnnotationLayer(QObject):
         edit_mask = self.edits.edit_mask[place]
         if not (edit_mask == ACCEPTED).any():  # and classes that were only predicted stay out
             return 0
-        old, new = (self._numbers(rows, one)[one] for one in (before, after))
+        old, new = (self.numbers_of(rows, one)[one] for one in (before, after))
         if self._follows is None or self._follows[0] != key:
             self._follows = key, following(self.edits.labels[place], edit_mask, old)
         moved = moved_by_hint(edit_mask, self._follows[1], old, new)
@@ -345,9 +345,10 @@ class AnnotationLayer(QObject):
         self.follow()
         differs = labels != self.edits.labels[place]
         edit_mask = np.where(differs, np.uint8(value), self.edits.edit_mask[place])
-        return self._write(place, labels, edit_mask)
+        return self.write(place, labels, edit_mask)
 
-    def _write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
+    def write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
+        """Write a place, as one undo step, and keep the arrays; returns how many labels changed."""
         differs = labels != self.edits.labels[place]
         touched = differs | (edit_mask != self.edits.edit_mask[place])
         part = bounding_box(touched)
@@ -356,7 +357,10 @@ class AnnotationLayer(QObject):
         place = part_of(place, part)
         labels, edit_mask = labels[part], edit_mask[part]
         differs, touched = differs[part], touched[part]
-        self.edits.take(place, labels[touched], edit_mask[touched], touched)
+        if touched.all():
+            self.edits.take(place, labels, edit_mask)
+        else:
+            self.edits.take(place, labels[touched], edit_mask[touched], touched)
         outer, self._writing = self._writing, True
         try:
             if part := bounding_box(differs):

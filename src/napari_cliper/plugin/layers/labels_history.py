@@ -80,9 +80,9 @@ def write_step(
     place : tuple
         With start and stop of each slice.
     labels : array of int
-        The new labels of the place.
+        The new labels of the place; kept.
     mask : bool array of the same shape
-        The pixels that are written.
+        The pixels that are written; kept.
     refresh : bool
         Draw the layer.
     """
@@ -93,18 +93,22 @@ def write_step(
     count = int(np.count_nonzero(mask))
     index: tuple[Any, ...]
     if count == mask.size:
-        index, old, new = place, data[place].copy(), labels.astype(data.dtype)
+        index, old, new = place, data[place].copy(), labels.astype(data.dtype, copy=False)
     elif count * BYTES_OF_INDEX * data.ndim < math.prod(whole):
         found = (one + part.start for one, part in zip(mask.nonzero(), box, strict=True))
         index = (*(np.full(count, position) for position in plane), *found)
         layer.data_setitem(index, labels[mask], refresh=refresh)
         return
     else:
-        chosen = np.zeros(whole, bool)
-        chosen[box] = mask
-        index, old, new = (*plane, chosen), data[place][mask], labels[mask].astype(data.dtype)
+        if mask.shape == whole:
+            chosen = mask
+        else:
+            chosen = np.zeros(whole, bool)
+            chosen[box] = mask
+        index, old = (*plane, chosen), data[place][mask]
+        new = labels[mask].astype(data.dtype, copy=False)
     # There is no public way to add a step with such an index; `data_setitem` does the same.
     layer._save_history((index, old, new))  # noqa: SLF001
-    data[place] = np.where(mask, labels, data[place])
+    np.copyto(data[place], labels, where=mask, casting="unsafe")
     if refresh:
         layer.refresh()

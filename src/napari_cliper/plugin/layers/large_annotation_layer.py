@@ -304,7 +304,8 @@ class LargeAnnotationLayer(AnnotationLayer):
                 changed += super().add_labels(self.place_of(part), labels[inner])
         return changed
 
-    def _write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
+    def write(self, place: Place, labels: NDArray[np.uint16], edit_mask: NDArray[np.uint8]) -> int:
+        """Write a place; see `AnnotationLayer.write`."""
         region = region_of(place, self.store.shape)
         old, old_edit_mask = self.store.read(region)
         differs = labels != old
