@@ -12,7 +12,9 @@ import numpy as np
 import psutil
 import pytest
 from napari.utils import progress
+from qtpy.QtWidgets import QWidget
 
+from napari_cliper.plugin.job_slot import JobSlot
 from napari_cliper.plugin.worker import ANNOUNCED_AFTER, Job
 from napari_cliper.segmentation import InvalidInputError, Progress, Stopped
 
@@ -237,3 +239,22 @@ def test_memory_that_a_job_has_freed_goes_back_to_the_system(run, qtbot):
     ((_, kept),) = run(work)
     assert kept.all()
     qtbot.waitUntil(lambda: process.memory_info().rss < before + 100e6, timeout=10_000)
+
+
+def test_the_window_of_a_job_asks_before_it_closes(make_napari_viewer, qtbot):
+    """Not the window that was made or used last; a floating dock belongs to its window too."""
+    first, second = make_napari_viewer(), make_napari_viewer()
+    release = threading.Event()
+    for viewer, other, floating in ((first, second, False), (second, first, True)):
+        widget = QWidget()
+        viewer.window.add_dock_widget(widget).setFloating(floating)
+        other.window._qt_window.activateWindow()
+        slot = JobSlot(widget)
+        release.clear()
+        slot.start(lambda _report, _should_stop: release.wait(10), lambda _: None, title="Finding")
+        asks = viewer.window._task_status_manager
+        qtbot.waitUntil(asks.is_busy, timeout=10_000)
+        assert not other.window._task_status_manager.is_busy()
+        release.set()
+        qtbot.waitUntil(lambda slot=slot: slot.idle, timeout=10_000)
+        assert not asks.is_busy()

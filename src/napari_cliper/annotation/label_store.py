@@ -29,7 +29,6 @@ from .chunks import (
     ChunkCounts,
     Index,
     Part,
-    chunks_of,
     pieces_by_chunk,
     region_of_chunk,
 )
@@ -231,13 +230,6 @@ class LabelStore:
         with self._lock:
             since = fork._forked_at or 0
             return {index for index, version in self._set_at.items() if version > since}
-
-    def has_changed(self, region: Part, version: int) -> bool:
-        """Return whether a region has changed since this store had a version."""
-        with self._lock:
-            return any(
-                self._set_at.get(index, 0) > version for index in chunks_of(region, self.shape)
-            )
 
     def relabel(
         self,

@@ -129,6 +129,13 @@ class MemoryStore(LabelStore):
                     self._set_at[index] = self.version
                     self._counts.pop(index, None)
 
+    def has_changed(self, region: Part, version: int) -> bool:
+        """Return whether a region has changed since this store had a version."""
+        with self._lock:
+            return any(
+                self._set_at.get(index, 0) > version for index in chunks_of(region, self.shape)
+            )
+
     @property
     def blank(self) -> bool:
         """Whether no pixel has a label or is decided."""

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import napari
 from napari.utils import progress
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QMainWindow
 
 Ending = Literal["succeeded", "failed", "stopped"]
 _STATUS: Mapping[Ending, str] = MappingProxyType(
@@ -31,14 +33,16 @@ class Activity:
         What the job does.
     cancel : callable
         Stops the job; called if the user closes napari anyway.
+    window : Window or None
+        The napari window that asks; see `window_of`.
     """
 
-    def __init__(self, title: str, cancel: Callable[[], None]) -> None:
+    def __init__(self, title: str, cancel: Callable[[], None], window: Any) -> None:
         self._title = title
         self._bar: progress | None = None
         self._over = False
         self._showing = False
-        self._tell_end = _register(title, cancel)
+        self._tell_end = _register(title, cancel, window)
 
     def begin(self) -> None:
         """Make the bar."""
@@ -69,14 +73,25 @@ class Activity:
         self._tell_end(how)
 
 
-def _register(title: str, cancel: Callable[[], None]) -> Callable[[Ending], None]:
+def window_of(owner: QObject | None) -> Any:
+    """Return the napari window that an object is in, or that of the current viewer; else None.
+
+    napari 0.9 has no public way from a widget to its window.
+    """
+    while owner is not None:
+        if isinstance(owner, QMainWindow):
+            return getattr(owner, "_window", None)
+        owner = owner.parent()
+    viewer = napari.current_viewer()
+    return None if viewer is None else viewer.window
+
+
+def _register(title: str, cancel: Callable[[], None], window: Any) -> Callable[[Ending], None]:
     """Add a job to those that napari asks about before closing; return a function that removes it.
 
     napari 0.9 has no public way for jobs that are not its own: `thread_worker` registers only
     workers of napari, by this method too. Without the method, napari closes without the question.
     """
-    viewer = napari.current_viewer()
-    window: Any = None if viewer is None else viewer.window
     try:
         from napari.utils.task_status import Status  # noqa: PLC0415 - another napari may lack it
 

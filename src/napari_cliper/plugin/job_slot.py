@@ -68,7 +68,7 @@ class JobSlot(QObject):
         """
         if self._job is not None or self._closed:
             return False
-        self._job = job = Job(work, title)
+        self._job = job = Job(work, title, self)
         self._expected.add(job)
         job.progressed.connect(self.progressed)
         job.succeeded.connect(partial(self._hand_over, job, on_success))

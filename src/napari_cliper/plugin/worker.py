@@ -19,7 +19,7 @@ from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 from ..io.files import FileError
 from ..segmentation import Progress, SegmentationError, Stopped, give_back_memory
 from . import ui_text
-from .activity import Activity, Ending
+from .activity import Activity, Ending, window_of
 from .pytorch_loading import load_triton_apart
 from .qt.timers import once
 
@@ -46,6 +46,8 @@ class Job(QObject):
     title : str
         Name of the job. With a title, napari shows a long job in its activity dialog, and asks
         before it closes.
+    owner : QObject, optional
+        Its window is the one that asks. Default: that of the current viewer.
     """
 
     progressed = Signal(object)
@@ -56,10 +58,11 @@ class Job(QObject):
 
     _ended = Signal(object, object)  # result, error: from the thread
 
-    def __init__(self, work: Work, title: str = "") -> None:
+    def __init__(self, work: Work, title: str = "", owner: QObject | None = None) -> None:
         super().__init__(QCoreApplication.instance())  # lives until the work has ended
         self._work = work
         self._title = title
+        self._window = window_of(owner) if title else None
         self._activity: Activity | None = None
         self._announcement = once(self, ANNOUNCED_AFTER, self._announce)
         self._stop = threading.Event()
@@ -140,7 +143,7 @@ class Job(QObject):
                 job.stop()
 
         self.progressed.connect(self._on_progressed)
-        self._activity = activity = Activity(self._title, cancel)
+        self._activity = activity = Activity(self._title, cancel, self._window)
         activity.begin()  # must be last, because this object may be deleted during the call
 
     def _on_progressed(self, progress: Progress) -> None:

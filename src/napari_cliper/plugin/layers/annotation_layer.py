@@ -357,10 +357,8 @@ class AnnotationLayer(QObject):
         place = part_of(place, part)
         labels, edit_mask = labels[part], edit_mask[part]
         differs, touched = differs[part], touched[part]
-        if touched.all():
-            self.edits.take(place, labels, edit_mask)
-        else:
-            self.edits.take(place, labels[touched], edit_mask[touched], touched)
+        inside = ... if touched.all() else touched
+        self.edits.take(place, labels[inside], edit_mask[inside], touched)
         outer, self._writing = self._writing, True
         try:
             if part := bounding_box(differs):

@@ -109,6 +109,6 @@ def write_step(
         new = labels[mask].astype(data.dtype, copy=False)
     # There is no public way to add a step with such an index; `data_setitem` does the same.
     layer._save_history((index, old, new))  # noqa: SLF001
-    np.copyto(data[place], labels, where=mask, casting="unsafe")
+    data[place] = np.where(mask, labels, data[place])
     if refresh:
         layer.refresh()

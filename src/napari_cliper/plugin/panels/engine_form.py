@@ -87,6 +87,7 @@ class EngineForm(QWidget):
         super().__init__(parent)
         self._on_disk: dict[str, bool] = {}
         self._further: dict[str, Any] = {}
+        self._config: SegmentationConfig | None = None  # what the fields say, once it was read
         self._with_tiles = _DEFAULT  # has the tiles, and what they were made for
         self._labels: dict[QWidget, tuple[QLabel, str]] = {}
 
@@ -259,6 +260,11 @@ class EngineForm(QWidget):
         InvalidInputError
             For an invalid configuration.
         """
+        if self._config is None:
+            self._config = self._read()
+        return self._config
+
+    def _read(self) -> SegmentationConfig:
         if not self.model.value():
             raise InvalidInputError(ui_text.NO_MODEL_NAMED)
         outline = self.outline()
@@ -317,6 +323,7 @@ class EngineForm(QWidget):
         """Offer layers as masks, after the other sources."""
         entries = [(MaskLayer(name), name, ui_text.mask_layer_tip(name)) for name in names]
         self.masks.offer_after(len(MASK_NAMES), entries)
+        self._config = None
 
     def _mask_source(self) -> MaskSource:
         """The source of masks; that of images without the chosen layer is the default."""
@@ -402,6 +409,7 @@ class EngineForm(QWidget):
 
     def _refresh(self) -> None:
         """Show what "as published" means now, and disable the fields that do not apply."""
+        self._config = None
         outline = self.outline()
         settings = outline.settings()
         published = replace(outline, refiner=None).chosen_refiner
