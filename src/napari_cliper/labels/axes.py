@@ -64,6 +64,20 @@ def axes_from_names(names: Iterable[Any] | None, ndim: int) -> str:
     return "".join([*letters, "YX"])
 
 
+def misplaced_axis(names: Iterable[Any] | None, ndim: int) -> int | None:
+    """Return which of the last two axes is named time, depth or channel; None if neither is.
+
+    Parameters
+    ----------
+    names, ndim
+        As for `axes_from_names`.
+    """
+    given = [] if names is None else [str(name).strip().lower() for name in names]
+    if len(given) != ndim:
+        return None
+    return next((axis for axis in (ndim - 1, ndim - 2) if given[axis] in _LETTERS), None)
+
+
 def axis_words(axes: str) -> list[str]:
     """Return axis names for tables: the letter, or ``axis N`` with its index if unknown."""
     return [f"axis {i}" if letter == UNKNOWN else letter for i, letter in enumerate(axes)]

@@ -290,6 +290,30 @@ def test_a_tiny_image(viewer, panel):
     assert panel.value() is None
 
 
+@pytest.mark.parametrize(
+    ("shape", "axes", "told"),
+    [
+        ((60, 80, 12), ("y", "x", "c"), "stack has its axis c last"),
+        ((60, 80, 12), ("y", "x", "z"), "stack has its axis z last"),
+        ((60, 12, 80), ("y", "time", "x"), "stack has its axis time second to last"),
+        ((60, 80, 5), None, "its shape is 60 x 80 x 5. If the last axis has channels"),
+    ],
+)
+def test_planes_that_are_not_last_are_told_with_what_opens_them(viewer, panel, shape, axes, told):
+    layer = viewer.add_image(pixels(*shape), name="stack", rgb=False, axis_labels=axes)
+    assert panel.value() is None
+    assert told in panel.why_not()
+    before = panel.why_not()
+    panel.choose("visible", current_plane=True)
+    assert panel.value() is None
+    panel.choose("whole")
+    command = before[before.index("viewer.add_image(") :].removesuffix(".")
+    eval(command, {"viewer": viewer})
+    viewer.layers.remove(layer)
+    assert panel.why_not() == ""
+    assert panel.value().shape == (60, 80)
+
+
 # ------------------------------------------------------------------ habits
 
 

@@ -18,7 +18,7 @@ from napari.layers import Image, Layer
 from napari.utils.transforms import CompositeAffine
 from numpy.typing import NDArray
 
-from ...labels.axes import axes_from_names
+from ...labels.axes import axes_from_names, misplaced_axis
 from ...labels.units import micrometres
 from ...segmentation import MIN_SIDE, Composite, InvalidInputError, SegmentationConfig
 from .. import ui_text
@@ -438,14 +438,41 @@ def planes_along(choice: ImageChoice, axis: int) -> list[ImageChoice]:
 
 
 def check_whole(layer: Image) -> None:
-    """Check that an image is large enough.
+    """Check that the last two axes of an image are rows and columns, and long enough.
 
     Raises
     ------
     InvalidInputError
-        If a side has fewer than `MIN_SIDE` pixels.
+        As `check_axes`, and if a side has fewer than `MIN_SIDE` pixels.
     """
-    check_sides(image_shape(layer)[-2:], layer.name)
+    check_axes(layer)
+    shape = image_shape(layer)
+    if len(shape) > 2 and shape[-1] < MIN_SIDE <= min(shape[-3:-1]):
+        raise InvalidInputError(ui_text.channels_last(image=layer.name, shape=shape))
+    check_sides(shape[-2:], layer.name)
+
+
+def check_axes(layer: Image) -> None:
+    """Check that the last two axes of an image are not named time, depth or channel.
+
+    Raises
+    ------
+    InvalidInputError
+        If one of them is.
+    """
+    ndim = layer.ndim
+    axis = misplaced_axis(layer.axis_labels, ndim)
+    if axis is not None:
+        order = (axis, *(other for other in range(ndim) if other != axis))
+        raise InvalidInputError(
+            ui_text.axis_misplaced(
+                image=layer.name,
+                name=str(layer.axis_labels[axis]),
+                channels=axes_from_names((layer.axis_labels[axis], "y", "x"), 3)[0] == "C",
+                axis=axis,
+                order=order,
+            )
+        )
 
 
 def check_sides(sides: tuple[int, ...], what: str) -> None:

@@ -22,6 +22,7 @@ from .image_layers import (
     ImageChoice,
     Region,
     axis_name,
+    check_axes,
     check_sides,
     data_position,
     image_shape,
@@ -42,9 +43,10 @@ def current_plane(viewer: Viewer, layer: Image) -> tuple[int, ...]:
     Raises
     ------
     InvalidInputError
-        If the viewer displays a leading axis instead of slicing it, or if the sliders are
-        outside the image.
+        If the viewer displays a leading axis instead of slicing it, if the sliders are outside the
+        image, or as `check_axes`.
     """
+    check_axes(layer)
     leading, dims = layer.ndim - 2, viewer.dims
     shown = [axis for axis in _displayed(viewer, layer) if 0 <= axis < leading]
     if shown:

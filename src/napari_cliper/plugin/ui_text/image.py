@@ -170,6 +170,29 @@ def only_in_flat_view(*, image: str, axes: Sequence[str], way_out: str = "") -> 
     return f"{image} must be shown in {view}. Go back to that view{way_out}."
 
 
+def axis_misplaced(
+    *, image: str, name: str, channels: bool, axis: int, order: Sequence[int]
+) -> str:
+    """One of the last two axes is not that of rows or columns."""
+    data = f"viewer.layers[{image!r}].data"
+    opened = f"{data}, channel_axis={axis}" if channels else f"{data}.transpose({order})"
+    place = "last" if axis == max(order) else "second to last"
+    return (
+        f"{image} has its axis {name} {place}, but the last two axes must be rows and columns. In "
+        f"napari's console, open it with viewer.add_image({opened})."
+    )
+
+
+def channels_last(*, image: str, shape: Sequence[int]) -> str:
+    """The last axis is so short that it may be that of channels."""
+    axis = len(shape) - 1
+    return (
+        f"The last two axes of {image} must be rows and columns, but its shape is "
+        f"{' x '.join(map(str, shape))}. If the last axis has channels, open it in napari's "
+        f"console with viewer.add_image(viewer.layers[{image!r}].data, channel_axis={axis})."
+    )
+
+
 def too_small(*, what: str, rows: int, columns: int, least: int) -> str:
     """A region or image has too few pixels."""
     return f"{what} has {rows} x {columns} pixels; each side needs at least {least}."
