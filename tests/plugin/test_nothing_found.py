@@ -45,6 +45,8 @@ def test_a_run_says_it_once_on_the_page_with_buttons_or_else_in_the_foot(empty, 
     empty.correct_state.buttons[0].click()  # lower the threshold
     settle(empty)
     assert [one.text() for one in foot.buttons] == ["Correct", "Accept"]
+    empty.frame.go_to("objects")
+    assert foot.message.text().startswith("The prediction follows")
 
 
 def test_it_says_which_class_stays_below_which_threshold(empty, settle):

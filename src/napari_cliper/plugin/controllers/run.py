@@ -325,5 +325,5 @@ class RunController(Controller):
         if self._told == ui_text.THRESHOLD_MOVED or self._result.why_empty():
             return
         if self._status.message.text() == self._told:
-            self._told = ui_text.THRESHOLD_MOVED
+            self._told, self._tell = ui_text.THRESHOLD_MOVED, None
             self._status.show_message(self._told, buttons=self._result_buttons())
