@@ -44,6 +44,19 @@ def test_numbers_that_mean_nothing(segment, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_what_the_demo_cannot_write_or_measure(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    for option in (["--headless", "--output"], ["--screenshot"]):
+        for name in ("demo.xyz", "demo", "folder.png", "."):
+            result = CliRunner().invoke(app, ["demo", *option, str(tmp_path / name)])
+            assert result.exit_code == 2, result.output
+            said = " ".join((result.stdout + result.stderr).split())
+            assert "is no name for a PNG file. Give one that ends in .png" in said
+    for option in (["--compare", "-3"], ["--headless", "--seed", "-1"]):
+        assert CliRunner().invoke(app, ["demo", *option]).exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
 def test_contrast_that_would_change_nothing(segment, tmp_path):
     image = tmp_path / "colours.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (16, 16, 3), np.uint8)).save(image)

@@ -117,7 +117,7 @@ def seeds(folder: Path) -> list[tuple[Path, tuple]]:
                            .get(path.suffix, ()))))
         for path in sorted(folder.iterdir())
     ]  # fmt: skip
-    for name, options in (("polygons", {}), ("codes", {"segmentation": "rle", "kind": "stuff"})):
+    for name, options in (("polygons", {}), ("codes", {"kind": "stuff"})):
         write_coco(folder / f"{name}.json", [labelled], **options)
         found.append((folder / f"{name}.json", (read_all_of_coco,)))
     write_classes(folder / "list.yaml", ROWS.values())

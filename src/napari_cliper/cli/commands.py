@@ -111,11 +111,13 @@ def download(
 
 @app.command()
 def demo(
-    seed: Annotated[int | None, typer.Option(help="Seed of the synthetic scene.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the synthetic scene, from 0.")
+    ] = None,
     screenshot: Annotated[
         Path | None,
         typer.Option(
-            help="Save a screenshot of the window to this file, and quit.", parser=given_path
+            help="Save a screenshot of the window to this PNG file, and quit.", parser=given_path
         ),
     ] = None,
     headless: Annotated[
@@ -123,10 +125,10 @@ def demo(
         typer.Option("--headless", help="Open no window; print the results and save an image."),
     ] = False,
     output: Annotated[
-        Path, typer.Option(help="Image file that --headless writes.", parser=given_path)
+        Path, typer.Option(help="PNG file that --headless writes.", parser=given_path)
     ] = Path("napari-cliper-demo.png"),
     compare: Annotated[
-        int, typer.Option(help="Measure every method on this many held-out scenes instead.")
+        int, typer.Option(min=0, help="Measure every method on this many held-out scenes instead.")
     ] = 0,
 ) -> None:
     """Segment a synthetic scene with the small demo model, which is included.
@@ -157,9 +159,27 @@ def _compare(scenes: int) -> None:
     out.print(table)
 
 
+def _check_png(path: Path) -> None:
+    """Check that a PNG file can be written there.
+
+    Raises
+    ------
+    InvalidInputError
+        For another ending, and for a folder.
+    FileError
+        For a file that is not replaced.
+    """
+    if path.suffix.lower() != ".png" or path.is_dir():
+        raise InvalidInputError(
+            f"{path} is no name for a PNG file. Give one that ends in .png, such as "
+            f"{path.with_suffix('.png') if path.name else 'demo.png'}."
+        )
+    check_places([path])
+
+
 def _demo_headless(seed: int | None, output: Path) -> None:
     """Segment a scene, print the classes and the mIoU, write the overlay image."""
-    check_places([output])
+    _check_png(output)
     from ..demo.run import DEMO_SEED, segment_scene  # noqa: PLC0415 - torch, as above
     from ..io.writers.overlay import overlay  # noqa: PLC0415
     from ..labels.label_class import rows_of  # noqa: PLC0415
@@ -196,7 +216,7 @@ def _demo_window(seed: int | None, screenshot: Path | None) -> None:
             "napari-cliper demo --headless."
         )
     if screenshot is not None:
-        check_places([screenshot])
+        _check_png(screenshot)
     if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         virtual = shutil.which("xvfb-run")
         if virtual is None:
