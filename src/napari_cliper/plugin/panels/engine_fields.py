@@ -38,15 +38,23 @@ PUBLISHED: Final = None  # as in `SegmentationConfig`
 
 
 class Choice(ElidingComboBox):
-    """A combo box of named values; the wheel changes it only while it has the focus."""
+    """A combo box of named values; the wheel changes it only while it has the focus.
+
+    Parameters
+    ----------
+    tip : str
+    entries : iterable of (value, text, tooltip)
+    """
 
     elide = Qt.TextElideMode.ElideRight  # names are at the start
 
-    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(tip, parent)
+    def __init__(self, tip: str, entries: Iterable[tuple[Any, str, str]] = ()) -> None:
+        super().__init__(tip)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._values: list[Any] = []
         self._more: list[tuple[Any, str, str]] = []
+        for entry in entries:
+            self.add(*entry)
 
     def add(self, value: Any, text: str, tip: str = "") -> None:
         """Add an entry."""
@@ -119,8 +127,8 @@ class Choice(ElidingComboBox):
 class DeviceBox(Choice):
     """A combo box that also takes typed names."""
 
-    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(tip, parent)
+    def __init__(self, tip: str, entries: Iterable[tuple[Any, str, str]] = ()) -> None:
+        super().__init__(tip, entries)
         self.setEditable(True)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.setCompleter(None)  # "c" would become "cpu" on the way to "cuda:1"

@@ -91,39 +91,38 @@ class EngineForm(QWidget):
         self._with_tiles = _DEFAULT  # has the tiles, and what they were made for
         self._labels: dict[QWidget, tuple[QLabel, str]] = {}
 
-        self.method = Choice(ui_text.METHOD_TIP)
-        for method in METHODS.values():
-            self.method.add(method.name, method.title, method.description)
+        self.method = Choice(
+            ui_text.METHOD_TIP,
+            [(one.name, one.title, one.description) for one in METHODS.values()],
+        )
         self.model = OwnChoice(
             ui_text.MODEL_TIP,
             _registered("clip"),
             Own(ui_text.OTHER_MODEL, ui_text.OTHER_MODEL_PLACEHOLDER, browse=_ask_checkpoint),
         )
-        self.refiner = Choice(ui_text.REFINER_TIP)
-        self.refiner.add(
-            PUBLISHED,
-            ui_text.AS_PUBLISHED,
-            ui_text.REFINER_PUBLISHED_TIP,
+        self.refiner = Choice(
+            ui_text.REFINER_TIP,
+            [(PUBLISHED, ui_text.AS_PUBLISHED, ui_text.REFINER_PUBLISHED_TIP)]
+            + [(one.name, one.title, one.description) for one in REFINERS.values()],
         )
-        for refiner in REFINERS.values():
-            self.refiner.add(refiner.name, refiner.title, refiner.description)
         self.diffusion = OwnChoice(
             ui_text.DIFFUSION_TIP,
             _registered("diffusion"),
             Own(ui_text.OTHER_FOLDER, ui_text.OTHER_FOLDER_PLACEHOLDER, browse=_ask_folder),
         )
-        self.foundation = Choice(ui_text.DINO_TIP)
-        self.foundation.add(PUBLISHED, ui_text.AS_PUBLISHED, ui_text.DINO_PUBLISHED_TIP)
-        for entry in _registered("foundation"):
-            self.foundation.add(*entry)
+        self.foundation = Choice(
+            ui_text.DINO_TIP,
+            (
+                (PUBLISHED, ui_text.AS_PUBLISHED, ui_text.DINO_PUBLISHED_TIP),
+                *_registered("foundation"),
+            ),
+        )
         self.sam = OwnChoice(
             ui_text.SAM_TIP,
             _registered("sam"),
             Own(ui_text.OTHER_FOLDER, ui_text.OTHER_SAM_PLACEHOLDER, browse=_ask_sam_folder),
         )
-        self.masks = Choice(ui_text.MASKS_TIP)
-        for source, words in MASK_NAMES.items():
-            self.masks.add(source, *words)
+        self.masks = Choice(ui_text.MASKS_TIP, [(one, *MASK_NAMES[one]) for one in MASK_NAMES])
         self.background = BackgroundField(ui_text.BACKGROUND_TIP)
         self.templates = OwnChoice(
             ui_text.TEMPLATES_TIP,
@@ -136,18 +135,18 @@ class EngineForm(QWidget):
                 show=" | ".join,
             ),
         )
-        self.preset = Choice(ui_text.PRESET_TIP)
-        for name, words in PRESET_NAMES.items():
-            self.preset.add(name, *words)
+        self.preset = Choice(
+            ui_text.PRESET_TIP, [(name, *PRESET_NAMES[name]) for name in PRESET_NAMES]
+        )
         self.shorter_side = NumberEdit(ui_text.SHORTER_SIDE_TIP)
         self.windows = WindowsField(ui_text.WINDOWS_TIP)
         self.stride = NumberEdit(ui_text.STRIDE_TIP)
-        self.device = DeviceBox(ui_text.DEVICE_TIP)
-        for name, tip in DEVICES.items():
-            self.device.add(name, name, tip)
-        self.precision = Choice(ui_text.PRECISION_TIP)
-        for precision in PRECISIONS:
-            self.precision.add(precision, precision, PRECISION_NAMES[precision])
+        self.device = DeviceBox(
+            ui_text.DEVICE_TIP, [(name, name, tip) for name, tip in DEVICES.items()]
+        )
+        self.precision = Choice(
+            ui_text.PRECISION_TIP, [(one, one, PRECISION_NAMES[one]) for one in PRECISIONS]
+        )
         self.seed = NumberEdit(ui_text.SEED_TIP, zero=0)
         self.seed.setPlaceholderText(ui_text.SEED_PLACEHOLDER)
         self.offline = QCheckBox(ui_text.OFFLINE)
