@@ -193,11 +193,6 @@ class Person:
         self.clicks += 1
         self.wait(100)
 
-    def point_at(self, pixel: Sequence[float]) -> None:
-        """Move the mouse over a pixel."""
-        QTest.mouseMove(self._canvas(), self._at(pixel))
-        self.wait(100)
-
     def _window(self) -> Any:
         return self.viewer.window._qt_window  # noqa: SLF001 - napari has no public way to it
 
