@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 
@@ -55,6 +55,23 @@ def counts_in(labels: NDArray[np.uint16], edit_mask: NDArray[np.unsignedinteger]
 def _numbers(values: NDArray[np.unsignedinteger], left_out: int) -> dict[int, int]:
     numbers = np.bincount(values.ravel(), minlength=1)
     return {one: int(numbers[one]) for one in np.flatnonzero(numbers).tolist() if one != left_out}
+
+
+def relabel_pixels(
+    labels: Labels,
+    edit_mask: NDArray[np.unsignedinteger],
+    old: Iterable[int],
+    new: int,
+    *,
+    opened: bool,
+) -> None:
+    """Give the pixels of some labels another one, in place; `opened` makes them undecided too."""
+    here = np.zeros(labels.shape, bool)
+    for label in old:  # a class has few labels; faster than `isin`
+        here |= labels == label
+    np.copyto(labels, np.uint16(new), where=here)
+    if opened:
+        np.copyto(edit_mask, edit_mask.dtype.type(OPEN), where=here)
 
 
 class Chunk:

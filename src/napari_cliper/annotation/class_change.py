@@ -65,7 +65,9 @@ def change_rows(rows: Sequence[ClassRow], change: ClassChange) -> tuple[ClassRow
     return tuple(changed)
 
 
-def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState:
+def change_state(
+    state: AnnotationState, change: ClassChange, monitor: Monitor | None = None
+) -> AnnotationState:
     """Return an annotation with the change made; the same object if it lacks the class.
 
     A renamed class keeps its label. The pixels of a merged class get the label of the other and
@@ -75,6 +77,9 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     ----------
     state : AnnotationState
         Not changed.
+    change : ClassChange
+    monitor : Monitor, optional
+        Told of each chunk of a large image or a stack; can stop in between.
     """
     own = [label for label, row in state.classes.items() if change.is_of(row.name)]
     clicks = clicks_in(state.record.get(CLICKS))
@@ -86,7 +91,7 @@ def change_state(state: AnnotationState, change: ClassChange) -> AnnotationState
     classes, changed = dict(state.classes), state
     relabelling = relabelling_of(state.classes, change)
     if relabelling is not None:
-        changed = _relabelled(state, relabelling)
+        changed = _relabelled(state, relabelling, monitor)
         classes = {label: row for label, row in classes.items() if label not in own}
     elif change.new is not None:
         classes |= {label: _renamed(classes[label], change.new) for label in own}
@@ -182,12 +187,14 @@ def relabelled_by(
     return relabelled_store(store, what, monitor)
 
 
-def _relabelled(state: AnnotationState, relabelling: Relabelling) -> AnnotationState:
+def _relabelled(
+    state: AnnotationState, relabelling: Relabelling, monitor: Monitor | None
+) -> AnnotationState:
     """Return an annotation whose pixels of some labels have another label."""
     own, new, opened = relabelling.old, relabelling.new, relabelling.opened
     if isinstance(state, StoredState):
         store = state.store.fork()
-        store.relabel(own, new, opened=opened)
+        store.relabel(own, new, opened=opened, monitor=monitor)
         return StoredState(store, state.classes, state.record)
     here, edit_mask = _pixels(state.labels, own), state.edit_mask
     labels = np.where(here, np.uint16(new), state.labels)

@@ -31,6 +31,7 @@ from .chunks import (
     Part,
     pieces_by_chunk,
     region_of_chunk,
+    relabel_pixels,
 )
 from .edit_mask import OPEN, EditMask, Labels
 
@@ -270,10 +271,7 @@ class LabelStore:
         with self._lock:
             chunk = self._chunk(index)
             pixels = self._pixels_for(index, chunk)
-            here = np.isin(pixels[0], list(old))
-            pixels[0][here] = new
-            if opened:
-                pixels[1][here] = OPEN
+            relabel_pixels(pixels[0], pixels[1], old, new, opened=opened)
             new_chunk = self._set(index, pixels)
         return [ChunkChange(index, chunk, new_chunk, region_of_chunk(index, self.shape))]
 

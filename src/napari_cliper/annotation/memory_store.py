@@ -25,8 +25,9 @@ from .chunks import (
     counts_in,
     pieces_by_chunk,
     region_of_chunk,
+    relabel_pixels,
 )
-from .edit_mask import CLEANED, OPEN, EditMask, Labels
+from .edit_mask import CLEANED, EditMask, Labels
 from .label_store import LabelStore
 
 
@@ -149,10 +150,8 @@ class MemoryStore(LabelStore):
         part = region_of_chunk(index, self.shape)
         if self._counts_of(index).labels.keys() & set(old):
             with self.changing(part):
-                here = np.isin(self.labels[part], list(old))
-                self.labels[part][here] = new
-                if opened:
-                    self.edit_mask[part][here] = OPEN
+                labels, edit_mask = self.labels[part], self.edit_mask[part]
+                relabel_pixels(labels, edit_mask, old, new, opened=opened)
         return []
 
     def _read(self, region: Part, which: slice) -> NDArray[np.uint16]:

@@ -21,7 +21,7 @@ from napari_cliper.annotation.project.project import Project
 from napari_cliper.annotation.stored_state import StoredState
 from napari_cliper.io.files import FileError
 from napari_cliper.labels.label_class import ClassRow
-from napari_cliper.segmentation import atomic
+from napari_cliper.segmentation import Monitor, Progress, Stopped, atomic
 
 SHAPE = (600, 1100)
 CLASSES = {1: ClassRow("nucleus"), 2: ClassRow("fibre")}
@@ -221,3 +221,28 @@ def test_saves_of_a_stack_write_changed_chunks_and_replace_no_other_program_unas
     edits.store.relabel([1], 2)  # as the window does
     project.save("stack", StoredState(edits.store, {2: CLASSES[2]}))
     np.testing.assert_array_equal(project.peek("stack").labels, np.where(labels > 0, 2, 0))
+
+
+def test_a_change_of_a_class_tells_of_each_chunk_and_can_be_cancelled_there(project, monkeypatch):
+    monkeypatch.setattr(chunks, "CHUNK", 256)
+    store = LabelStore(SHAPE)
+    whole = slice(0, 600), slice(0, 1100)
+    store.write(whole, np.uint16(1), np.uint8(PAINTED))
+    project.save("slide", StoredState(store, CLASSES))
+    folder, _ = arrays_of(project, "slide")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    change = ClassChange("nucleus", CLASSES[2], merge=True)
+    for stage in ("Changing labels", "Writing labels"):
+        told = []
+        monitor = Monitor(
+            told.append, lambda told=told, stage=stage: Progress(stage, 7, 15) in told
+        )
+        with pytest.raises(Stopped):
+            Project.open(project.folder).change_class(change, monitor)
+        found = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        assert found == before
+    found = Project.open(project.folder)
+    backup = found.change_class(change).backup
+    assert (found.load("slide").labels == 2).all()
+    kept = LabelStore(SHAPE, backup / folder.relative_to(project.folder))
+    assert kept.counts().labels == {1: 600 * 1100}

@@ -274,11 +274,12 @@ class AnnotationStore:
     # ------------------------------------------------------------------ changes of a class
 
     def stage_change(
-        self, file: str, image: str, change: ClassChange, staging: Path
+        self, file: str, image: str, change: ClassChange, staging: Path, monitor: Monitor
     ) -> StagedRecord | None:
         """Write a changed annotation to another folder; None if it lacks the class.
 
-        Call while `saving` is held. Move the files to `folder`, then call `adopt`.
+        The monitor is told of each chunk of a large image. Call while `saving` is held. Move the
+        files to `folder`, then call `adopt`.
 
         Raises
         ------
@@ -294,13 +295,14 @@ class AnnotationStore:
         if self._seen.changed(path, content):
             raise _saved_elsewhere(image, path)
         state = read_arrays(self.folder, found)
-        changed = change_state(state, change)
+        changed = change_state(state, change, monitor)
         thresholds = found.thresholds and change_thresholds(found.thresholds, change)
         if changed is state and thresholds == found.thresholds:
             return None
         # A window that shows a large image keeps reading the folder: its name stays.
         store = found.labels if isinstance(state, StoredState) else ""
-        with written_arrays(staging, file, changed, store=store) as (labels, edit_mask):
+        arrays = written_arrays(staging, file, changed, store=store, monitor=monitor)
+        with arrays as (labels, edit_mask):
             record = replace(
                 found,
                 saved=_now(),

@@ -95,7 +95,8 @@ def change_class(
                 (staging / ANNOTATIONS).mkdir()
                 for index, entry in enumerate(images.entries):
                     monitor.tell("Changing the class", index, len(images.entries))
-                    one = store.stage_change(entry.file, entry.name, change, staging / ANNOTATIONS)
+                    folder_of_all = staging / ANNOTATIONS
+                    one = store.stage_change(entry.file, entry.name, change, folder_of_all, monitor)
                     staged += [] if one is None else [one]
                 if not staged:
                     (staging / ANNOTATIONS).rmdir()
@@ -125,7 +126,8 @@ def change_class(
 
 def _backed_up(folder: Path, staged: Iterable[StagedRecord], settings: Iterable[str]) -> Path:
     """Copy what is about to be replaced, and return the folder of the copies."""
-    inside = [f"{ANNOTATIONS}/{name}" for one in staged for name in one.replaced]
+    names = dict.fromkeys(name for one in staged for name in one.replaced)  # a store stands twice
+    inside = [f"{ANNOTATIONS}/{name}" for name in names]
     backups = folder / BACKUPS
     name = free = f"{datetime.now():%Y-%m-%d %H-%M-%S}"
     number = 1
