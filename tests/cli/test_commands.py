@@ -446,10 +446,14 @@ def test_two_images_of_one_name_do_not_overwrite_each_other(segment, image_file,
 def test_a_disk_that_refuses_leaves_nothing_half_done(
     segment, image_file, tmp_path, monkeypatch, number, words
 ):
-    def refuse(*_args, **_kwargs):
-        raise OSError(number, os.strerror(number))
+    write = Path.write_bytes
 
-    monkeypatch.setattr(Image.Image, "save", refuse)  # the third of the four files
+    def refuse(path, content):
+        if path.name.endswith("_overlay.png"):  # the third of the four files
+            raise OSError(number, os.strerror(number))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     result = segment(image_file)
     assert result.exit_code == 1
     assert words in " ".join(result.stderr.split())

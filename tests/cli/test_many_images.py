@@ -24,7 +24,8 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.journal import Journal
 from napari_cliper.io.writers import ome_zarr
 from napari_cliper.segmentation import ClassPrompt, Monitor, SegmentationConfig, Segmenter
-from napari_cliper.workflows import segment_large
+from napari_cliper.segmentation.methods.cliper import Cliper
+from napari_cliper.workflows import segment_large, segment_pipeline
 from napari_cliper.workflows.segment_run import JOURNAL
 
 NAMES = ("2.png", "10.png", "plate/a.png", "plate/deep/a.png")
@@ -232,6 +233,21 @@ def test_shards_that_are_done_again_can_be_merged(segment, folder, tmp_path):
     assert len(Journal(tmp_path / "out" / JOURNAL, "segment", {}).runs[0].entries) == 2
 
 
+def test_images_encoded_beside_each_other_give_the_same(segment, folder, tmp_path, monkeypatch):
+    assert segment(folder).exit_code == 0  # four images are too few for this many workers
+    monkeypatch.setattr(segment_pipeline, "available_cores", lambda: 1)
+    monkeypatch.setattr(segment_pipeline, "WORKERS", 2)
+    both, each = threading.Barrier(2), Cliper.read_each
+
+    def together(self, *arguments):
+        both.wait(timeout=60)  # two images are in CLIP
+        return each(self, *arguments)
+
+    monkeypatch.setattr(Cliper, "read_each", together)
+    assert segment(folder, out="beside").exit_code == 0
+    assert content(tmp_path / "beside") == content(tmp_path / "out")
+
+
 def test_one_pass_for_images_of_one_size_gives_the_same(tiny_clip):
     segmenter = Segmenter(SegmentationConfig(model=str(tiny_clip), refiner="none", shorter_side=64))
     images = [make_scene((64, 80), seed).image for seed in range(3)]
@@ -249,7 +265,8 @@ from pathlib import Path
 import torch
 from napari_cliper.cli.commands import app
 from napari_cliper.io.writers import ome_zarr
-from napari_cliper.workflows import segment_large
+from napari_cliper.segmentation.methods.cliper import Cliper
+from napari_cliper.workflows import segment_large, segment_pipeline
 
 segment_large.TILES_APART, segment_large.ZARR_PIXELS = 8, 30_000
 ome_zarr.CHUNK, ome_zarr.SMALLEST_LEVEL = 64, 64

@@ -12,6 +12,7 @@ from .config import MaskSource as MaskSource
 from .config import SegmentationConfig as SegmentationConfig
 from .config import Settings as Settings
 from .config import published_settings as published_settings
+from .cpu_threads import available_cores as available_cores
 from .cpu_threads import cpu_threads as cpu_threads
 from .cpu_threads import use_cpu_threads as use_cpu_threads
 from .cpu_threads import wait_passively as wait_passively

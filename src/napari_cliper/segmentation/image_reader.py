@@ -33,7 +33,7 @@ IMAGES_AT_ONCE = 16
 """Most images that CLIP encodes in one pass."""
 
 SHARE_OF_MEMORY = 0.25
-"""Share of a GPU's free memory that one pass may take."""
+"""Share of the free memory that the images encoded at the same time may take."""
 
 
 class ImageReader:
@@ -125,26 +125,41 @@ class ImageReader:
         """
         with ExitStack() as stack:
 
-            def network(name: str) -> Any:
-                return stack.enter_context(self.networks.for_one_job(name, monitor))
+            def network(name: str, *, together: bool = False) -> Any:
+                job = self.networks.for_one_job(name, monitor, together=together)
+                return stack.enter_context(job)
 
             beside = {name: network(name) for name in METHODS[self.config.method].needs}
-            networks = ImageNetworks(network("clip").image, **beside)
-            return self.method.read_each(networks, images, settings, monitor)
+            clip = network("clip", together=self.networks.device.type == "cpu")
+            return self.method.read_each(
+                ImageNetworks(clip.image, **beside), images, settings, monitor
+            )
 
     def at_once(self, shape: tuple[int, int]) -> int:
         """Return how many images of (Y, X) pixels CLIP encodes in one pass.
 
         One on a CPU, where more take no less time.
         """
-        device = self.networks.device
-        if device.type == "cpu":
+        if self.networks.device.type == "cpu":
             return 1
+        return min(self._room(shape), IMAGES_AT_ONCE)
+
+    def beside(self, shape: tuple[int, int]) -> int:
+        """Return how many images of (Y, X) pixels threads may encode at the same time.
+
+        0 on a GPU, and with a network beside CLIP: one thread uses it at a time.
+        """
+        if self.networks.device.type != "cpu" or self.config.networks:
+            return 0
+        return self._room(shape)
+
+    def _room(self, shape: tuple[int, int]) -> int:
+        """How many images of (Y, X) pixels CLIP can encode in a share of the free memory."""
         height, width = self.method.network_shape(self.resized_shape(shape), self.settings)
         patches = height // self.patch * (width // self.patch)
         needed = attention_bytes(patches, self.networks.source.heads)
-        room = int(devices.free_memory(device) * SHARE_OF_MEMORY) // needed
-        return max(min(room, IMAGES_AT_ONCE), 1)
+        free = devices.free_memory(self.networks.device)
+        return max(int(free * SHARE_OF_MEMORY) // needed, 1)
 
     def masks(
         self, pixels: RGBPixels, given: NDArray[np.int32] | None, monitor: Monitor

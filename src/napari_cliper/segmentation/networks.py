@@ -74,9 +74,14 @@ class Networks:
                 loaded = loaders[name](monitor=monitor)  # type: ignore[call-arg]  # partial hides it
                 self.loaded[name] = loaded
 
-    def for_one_job(self, name: str, monitor: Monitor) -> AbstractContextManager[Any]:
-        """Context manager: a loaded network whose passes end when the monitor requests a stop."""
-        return self.loaded[name].for_one_job(monitor)
+    def for_one_job(
+        self, name: str, monitor: Monitor, *, together: bool = False
+    ) -> AbstractContextManager[Any]:
+        """Context manager: a loaded network whose passes end when the monitor requests a stop.
+
+        See `Loaded.for_one_job`.
+        """
+        return self.loaded[name].for_one_job(monitor, together=together)
 
     def share_with(self, other: Networks) -> None:
         """Share networks and text embeddings with another configuration."""

@@ -249,6 +249,10 @@ class Segmenter:
         """Return how many images of (Y, X) pixels are encoded in one pass; 1 with tiles."""
         return 1 if self.layout(shape) is not None else self.reader.at_once(shape)
 
+    def beside(self, shape: tuple[int, int]) -> int:
+        """Return how many images of (Y, X) pixels threads may encode at the same time."""
+        return 0 if self.layout(shape) is not None else self.reader.beside(shape)
+
     def layout(self, shape: tuple[int, int]) -> TileLayout | None:
         """The tiles of an image of (Y, X) pixels.
 

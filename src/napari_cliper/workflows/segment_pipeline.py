@@ -2,9 +2,11 @@
 
     readers (2 threads)      read and check the next images
     this thread              the image networks, several images of one size at once on a GPU
-    finishers (a few)        words, labels, overlay and files of the images before
+    workers (a few)          words, labels, overlay and files of the images before
 
-The networks use the CPU cores that finishers leave free, so that no thread waits for another one.
+On a CPU with CLIP alone, each worker takes an image through all steps: no thread waits for another
+one, and beside a busy program the system gives each of them a share of the cores. Other networks
+use the CPU cores that the workers leave free.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ..segmentation import (
     ImageEmbedding,
     Monitor,
     TiledImage,
+    available_cores,
     cpu_threads,
     use_cpu_threads,
 )
@@ -30,8 +33,8 @@ from .segment_large import in_this_process, is_large, segment_large, tiles_apart
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, look
 
 READERS = 2
-FINISHERS = 4
-"""Most threads that finish images."""
+WORKERS = 8
+"""Threads that work on images; fewer where PyTorch is to use fewer threads than there are cores."""
 
 AHEAD = 4
 """Images that are read before the networks need them."""
@@ -48,19 +51,18 @@ T = TypeVar("T")
 def on_this_machine(run: SegmentRun, monitor: Monitor, notify: Notify) -> Iterator[Outcome]:
     """Segment the images of a run; see `segment_run.Way`."""
     threads = cpu_threads()
+    count = WORKERS if threads >= available_cores() else min(threads, WORKERS)
     ended = threading.Event()
     inner = Monitor(monitor.report, lambda: ended.is_set() or monitor.should_stop())
     with (
         ThreadPoolExecutor(READERS, "read") as readers,
-        ThreadPoolExecutor(
-            min(threads, FINISHERS), "finish", initializer=use_cpu_threads, initargs=(1,)
-        ) as finishers,
+        ThreadPoolExecutor(count, "work") as workers,
     ):
         try:
-            yield from _Pipeline(run, inner, notify, readers, finishers, threads).outcomes()
+            yield from _Pipeline(run, inner, notify, readers, workers, count, threads).outcomes()
         finally:
             ended.set()
-            for pool in (readers, finishers):
+            for pool in (readers, workers):
                 pool.shutdown(wait=False, cancel_futures=True)
             use_cpu_threads(threads)
 
@@ -74,14 +76,16 @@ class _Pipeline:
         monitor: Monitor,
         notify: Notify,
         readers: ThreadPoolExecutor,
-        finishers: ThreadPoolExecutor,
+        workers: ThreadPoolExecutor,
+        count: int,
         threads: int,
     ) -> None:
         self.run = run
         self.monitor = monitor
         self.notify = notify
         self.readers = readers
-        self.finishers = finishers
+        self.workers = workers
+        self.count = count
         self.threads = threads
         self.sources = iter(run.sources)
         self.reading: deque[Future[Outcome | Ready]] = deque()
@@ -143,7 +147,7 @@ class _Pipeline:
     # ------------------------------------------------------------------ encode
 
     def _through_networks(self, batch: list[Ready], pixels: int) -> Iterator[Outcome]:
-        """Encode images of one size and hand them to the finishers; yields those that fail."""
+        """Encode images of one size and hand them to the workers; yields those that fail."""
         run = self.run
         detailed = len(run.sources) == 1 or isinstance(batch[0].image.first, TiledImage)
         monitor = self.monitor
@@ -164,6 +168,9 @@ class _Pipeline:
         if not batch[0].image.single:
             yield from self._alone(batch[0], self._stack)
             return
+        if min(run.segmenter.beside(batch[0].image.first.shape), len(run.sources)) >= self.count:
+            self.finishing.append((pixels, self.workers.submit(self._whole, batch[0], monitor)))
+            return
         try:
             encoded = encode(run.segmenter, [(one.source, one.image) for one in batch], monitor)
         except OF_ONE_IMAGE as error:
@@ -171,7 +178,7 @@ class _Pipeline:
             return
         for one, found in zip(batch, encoded, strict=True):
             work = partial(self._finish, one, found, monitor)
-            self.finishing.append((pixels, self.finishers.submit(work)))
+            self.finishing.append((pixels, self.workers.submit(work)))
 
     def _alone(self, ready: Ready, way: Callable[[Ready], Outcome]) -> Iterator[Outcome]:
         """Segment a large image or a stack on all cores, after the images before it."""
@@ -227,10 +234,23 @@ class _Pipeline:
             note = cost_note(segmenter, path, image, self.monitor, by_chunks=by_chunks)
             self.notify(note)
 
-    # ------------------------------------------------------------------ finish
+    # ------------------------------------------------------------------ in a worker
+
+    def _whole(self, ready: Ready, monitor: Monitor) -> Outcome:
+        """Encode an image, label it and write its files."""
+        use_cpu_threads(max(self.threads // self.count, 1))
+        try:
+            (found,) = encode(self.run.segmenter, [(ready.source, ready.image)], monitor)
+        except OF_ONE_IMAGE as error:
+            outcome = ready.failed(error)
+            self.run.commit(outcome)
+            return outcome
+        return self._finish(ready, found, monitor)
 
     def _finish(self, ready: Ready, embedding: ImageEmbedding, monitor: Monitor) -> Outcome:
+        """Label an image and write its files."""
         run = self.run
+        use_cpu_threads(1)
         try:
             found = finish(
                 run.segmenter, run.job, ready.source, ready.image, embedding, monitor,
@@ -247,7 +267,7 @@ class _Pipeline:
         sizes = [size for size, _ in self.finishing]
         count = 0
         while count < len(sizes) and (
-            len(sizes) - count >= 2 * FINISHERS or sum(sizes[count:]) + pixels > PIXELS_AT_ONCE
+            len(sizes) - count >= 2 * self.count or sum(sizes[count:]) + pixels > PIXELS_AT_ONCE
         ):
             count += 1
         return count

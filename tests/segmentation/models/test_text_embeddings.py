@@ -264,3 +264,29 @@ def test_an_embedding_in_work_does_not_hold_up_words_that_are_known(segmenter):
     vectors(segmenter, DOG)
     with segmenter.networks.loaded["clip"].for_one_job(Monitor()):
         assert len(vectors(segmenter, DOG)) == 1
+
+
+def test_images_share_a_clip_that_words_have_alone(segmenter):
+    vectors(segmenter, DOG)
+    clip = segmenter.networks.loaded["clip"]
+    waited = []
+
+    def give_up():
+        waited.append(True)
+        return len(waited) > 1
+
+    with (
+        clip.for_one_job(Monitor(), together=True),
+        clip.for_one_job(Monitor(should_stop=give_up), together=True),
+    ):
+        assert not waited
+        with pytest.raises(Stopped), clip.for_one_job(Monitor(should_stop=give_up)):
+            pass
+    stopping = Monitor(should_stop=lambda: True)
+    with (
+        clip.for_one_job(Monitor()),
+        pytest.raises(Stopped),
+        clip.for_one_job(stopping, together=True),
+    ):
+        pass
+    assert len(vectors(segmenter, DOG)) == 1

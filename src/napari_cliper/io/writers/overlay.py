@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, ImageStat
@@ -76,10 +76,15 @@ def overlay(image: LabelledImage) -> Image.Image:
 def write_overlay(path: Path, image: LabelledImage) -> None:
     """Write an `overlay` as a PNG.
 
-    Compressed by runs of equal bytes only, which takes a third to a half of the time of zlib's
-    default. Files of synthetic scenes are as large, those of real images a fifth larger.
+    All rows have the filter "average", and zlib looks for runs of equal bytes only, which takes a
+    seventh of the time of Pillow's PNG. Files of synthetic scenes are as large, those of real
+    images a quarter larger.
     """
-    overlay(image).save(path, format="PNG", compress_type=zlib.Z_RLE)
+    pixels = np.asarray(overlay(image))
+    filtered = imagecodecs.PNG.FILTER.AVG
+    path.write_bytes(
+        imagecodecs.png_encode(pixels, strategy=imagecodecs.PNG.STRATEGY.RLE, filter=filtered)
+    )
 
 
 def _outlines(labels: LabelArray) -> NDArray[np.bool_]:

@@ -180,11 +180,13 @@ class ClipImageEncoder:
         weights = summed
         for embedding in embeddings:
             monitor.tell("Fusing early layers", len(features), len(embeddings))
-            q, k, v = self.project(last, last.ln_1(embedding))
+            normal = last.ln_1(embedding)
             if attention == "fused":
+                v = self.values(last, normal)
                 summed = normalise_once(summed)
                 weights = fused_attention(summed)
             else:
+                q, k, v = self.project(last, normal)
                 weights = LAST_BLOCK[attention](q, k, v).float()
             features.append(self.project_out(self.merge(last, weights.to(v.dtype), v)))
         layers = torch.stack(features, dim=1).float()  # (B, K, n, D)
@@ -340,6 +342,13 @@ class ClipImageEncoder:
         qkv = F.linear(x, block.attn.in_proj_weight, block.attn.in_proj_bias)  # (B, n, 3 W)
         q, k, v = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         return q, k, v
+
+    def values(self, block: Any, x: Tensor) -> Tensor:
+        """Compute v alone; see `project`."""
+        weight, bias = (
+            table.chunk(3)[2] for table in (block.attn.in_proj_weight, block.attn.in_proj_bias)
+        )
+        return F.linear(x, weight, bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
         """Apply attention (..., n, n) to values (B, H, n, d), join and project heads: (B, n, W)."""

@@ -44,7 +44,7 @@ N = TypeVar("N", bound=HasNetworks)
 
 
 class Loaded(Generic[N]):
-    """A network in memory with a lock, so that one job at a time uses it.
+    """A network in memory, with a lock for the jobs that cannot use it at the same time.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ class Loaded(Generic[N]):
         self.network = network
         self.weights = weights
         self.identity = identity
-        self._lock = threading.Lock()
+        self._free = threading.Condition()
+        self._alone, self._together = False, 0
 
     @property
     def nbytes(self) -> int:
@@ -68,14 +69,24 @@ class Loaded(Generic[N]):
         return sum(p.nbytes for module in self.network.networks for p in module.parameters())
 
     @contextmanager
-    def for_one_job(self, monitor: Monitor) -> Iterator[N]:
-        """Wait until the network is free, then lock it; `should_stop` can end the wait."""
-        while not self._lock.acquire(timeout=0.1):
-            monitor.check()
+    def for_one_job(self, monitor: Monitor, *, together: bool = False) -> Iterator[N]:
+        """Wait until the network is free, then lock it; `should_stop` can end the wait.
+
+        Jobs that only call its modules, and have memory for it, may use it together.
+        """
+        with self._free:
+            while self._alone or (self._together and not together):
+                self._free.wait(timeout=0.1)
+                monitor.check()
+            self._alone = not together
+            self._together += together
         try:
             yield self.network
         finally:
-            self._lock.release()
+            with self._free:
+                self._alone = False
+                self._together -= together
+                self._free.notify_all()
 
 
 EMPTY_PROMPTS = TensorCache("empty-prompts", "prompt", most=64)

@@ -83,6 +83,8 @@ class TextEmbeddings:
         if new:
             with clip.for_one_job(monitor):
                 for index, prompts in enumerate(new):
+                    if prompts in self._known:  # another thread has encoded it since
+                        continue
                     monitor.tell("Encoding the words", index, len(new))
                     self._known[prompts] = _encoded(text, prompts, monitor)
                     _to_disk(clip, prompts, self._known[prompts])
