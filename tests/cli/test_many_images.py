@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -159,6 +161,36 @@ def test_images_that_fail_are_listed_again_until_they_change_or_retry(segment, f
     journal.write_text("mine")
     assert "is not a journal" in words(segment(folder, "--overwrite"))
     assert journal.read_text() == "mine"
+
+
+def test_a_subfolder_without_permission_is_listed_and_the_rest_segmented(
+    segment, folder, tmp_path, monkeypatch
+):
+    closed, read = folder / "plate" / "deep", Path.iterdir
+    Image.fromarray(make_scene((64, 80), 5).image).save(closed.with_suffix(".png"))
+
+    def without_permission(path):
+        if path == closed:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", without_permission)
+        for _ in range(2):
+            found = segment(folder)
+            assert found.exit_code == 1
+            assert f"Cannot read {closed}: " in words(found)
+            assert "no permission" in words(found)
+            assert "1 of 5 images could not be segmented" in words(found)
+        assert (tmp_path / "out" / "plate" / "deep_refined.tif").exists()
+        shard = segment(folder, "--shard", "1/2", out="shards")
+        assert (shard.exit_code, (tmp_path / "shards").exists()) == (1, False)
+        assert "give a pattern or a list" in words(shard)
+        alone = segment(closed)
+        assert (alone.exit_code, "no permission" in words(alone)) == (1, True)
+    assert segment(folder).exit_code == 0
+    entries = Journal(tmp_path / "out" / JOURNAL, "segment", {}).runs[0].entries
+    assert {*entries} == {*NAMES, "plate/deep.png"}
 
 
 def test_an_error_of_the_run_ends_it_and_is_kept_for_no_image(

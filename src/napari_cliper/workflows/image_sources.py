@@ -32,10 +32,13 @@ class Source:
     name : str
         Path relative to the folder, pattern or list that it was found by, with slashes. Its results
         are in the same subfolder of the output folder.
+    error : str
+        Why it cannot be read, if it is a subfolder whose images are unknown; empty for an image.
     """
 
     path: Path
     name: str
+    error: str = ""
 
     @property
     def folder(self) -> str:
@@ -92,7 +95,8 @@ def find_images(paths: Sequence[Path], output: Path | None = None) -> list[Sourc
         - a file or an OME-Zarr folder, which is taken as it is;
         - a folder: all files in it and in its subfolders with an image suffix, and all OME-Zarr
           folders, in natural order (2 before 10), except hidden files and folders, links to
-          folders, and the results of earlier runs;
+          folders, and the results of earlier runs. A subfolder that cannot be read is a source
+          with an error;
         - a pattern with ``*``, ``?`` or ``**``, unless there is a file of that name; folders
           without permission are left out;
         - a list: a file that ends in ``.txt``, with the path of an image on each line. Relative
@@ -140,11 +144,18 @@ def _of_folder(folder: Path, output: Path | None) -> list[Source]:
     suffixes = image_suffixes()
     own = OwnFiles()
     skipped = None if output is None or not output.exists() else output.resolve()
+    unread: dict[Path, str] = {}
     images = [
-        file for file in _files(folder, skipped) if file.suffix.lower() in suffixes or is_zarr(file)
+        file
+        for file in _files(folder, skipped, unread)
+        if file in unread or file.suffix.lower() in suffixes or is_zarr(file)
     ]
+    if folder in unread:
+        raise FileError(unread[folder])
     found = [
-        Source(file, file.relative_to(folder).as_posix()) for file in images if not own.wrote(file)
+        Source(file, file.relative_to(folder).as_posix(), unread.get(file, ""))
+        for file in images
+        if file in unread or not own.wrote(file)
     ]
     if not found and images:
         raise InvalidInputError(
@@ -156,22 +167,23 @@ def _of_folder(folder: Path, output: Path | None) -> list[Source]:
     return found
 
 
-def _files(folder: Path, skipped: Path | None) -> Iterator[Path]:
-    """All files and OME-Zarr folders that are not hidden, those of a folder before subfolders."""
+def _files(folder: Path, skipped: Path | None, unread: dict[Path, str]) -> Iterator[Path]:
+    """All files and OME-Zarr folders that are not hidden, those of a folder before subfolders.
+
+    A folder that cannot be read is yielded itself, and `unread` then says why.
+    """
     try:
-        entries = sorted(folder.iterdir(), key=natural_key)
-        shown = [entry for entry in entries if entry.name[0] != "."]
+        shown = [one for one in sorted(folder.iterdir(), key=natural_key) if one.name[0] != "."]
         images = dict.fromkeys(entry for entry in shown if _is_file(entry) or is_zarr(entry))
         others = [entry for entry in shown if entry not in images and not entry.is_symlink()]
         folders = [entry for entry in others if entry.is_dir() and entry.resolve() != skipped]
     except OSError as error:
-        raise FileError(
-            f"{cannot('read', folder, error)} To leave this folder out, give a pattern or a list "
-            "of images."
-        ) from error
+        unread[folder] = str(cannot("read", folder, error))
+        yield folder
+        return
     yield from images
     for entry in folders:
-        yield from _files(entry, skipped)
+        yield from _files(entry, skipped, unread)
 
 
 def _is_file(path: Path) -> bool:

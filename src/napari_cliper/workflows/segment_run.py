@@ -124,6 +124,8 @@ def look(
     retry : bool
         Whether an image that failed is tried again.
     """
+    if source.error:  # another run may be allowed to read it, so the journal does not keep it
+        return Outcome(source, error=source.error, unfit=True)
     try:
         digest = image_digest(job, source)
     except FileError as error:
@@ -203,7 +205,7 @@ class SegmentRun:
         For invalid classes, for two images with the same result files, for existing files that
         may not be replaced, and for images that were segmented with other settings.
     FileError
-        For a journal that cannot be read.
+        For a journal that cannot be read, and, with a shard, for a folder that cannot be read.
     """
 
     def __init__(
@@ -218,6 +220,11 @@ class SegmentRun:
     ) -> None:
         segmenter.check_words(job.classes)
         _check_names(job, sources)
+        if shard is not None and (unread := [one.error for one in sources if one.error]):
+            raise FileError(
+                f"{listed(unread, 'folders')} Each share of the images must find the same ones, so "
+                "give a pattern or a list of images to leave folders out."
+            )
         self.segmenter = segmenter
         self.job = job
         self.shard = shard
@@ -252,7 +259,7 @@ class SegmentRun:
         results = [
             path
             for source in self.sources
-            if there and (self._overwrite or self.known(source) is None)
+            if there and not source.error and (self._overwrite or self.known(source) is None)
             for paths in self.job.results(source)
             for path in paths
             if folded(str(path)) in there
@@ -370,6 +377,8 @@ def _check_names(job: SegmentJob, sources: Sequence[Source]) -> None:
     stems: dict[str, Source] = {}
     problems = []
     for source in sources:
+        if source.error:
+            continue
         other = stems.setdefault(folded(source.stem), source)
         if other is not source:
             problems.append(
