@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 
 
 def wait_passively() -> None:
@@ -17,7 +16,7 @@ def wait_passively() -> None:
 
 def available_cores() -> int:
     """Return how many CPU cores this process may use."""
-    if sys.platform == "linux":
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
