@@ -348,8 +348,8 @@ class ClipImageEncoder:
         weight, bias = (
             table.chunk(3)[2] for table in (block.attn.in_proj_weight, block.attn.in_proj_bias)
         )
-        v: Tensor = F.linear(x, weight, bias)  # (B, n, W)
-        return v.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        v = F.linear(x, weight, bias)  # (B, n, W)
+        return cast("Tensor", v.unflatten(-1, (self.heads, -1)).transpose(1, 2))
 
     def merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
         """Apply attention (..., n, n) to values (B, H, n, d), join and project heads: (B, n, W)."""
