@@ -190,9 +190,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
         """Take changes of a fork, but not as a step, like `replace`; returns as `merge`."""
         self.follow()
         stale = self.store.merge(fork, changes)
-        for change in changes:
-            if change.index not in stale:
-                self._pull(change.region)
+        self._show(one for one in changes if one.index not in stale)
         return stale
 
     def take_changes(self, changes: list[ChunkChange]) -> None:

@@ -24,7 +24,7 @@ from napari_cliper.plugin import ui_text
 from napari_cliper.plugin.contributions.writers import write_layers
 from napari_cliper.plugin.controllers import accept_job, new_project
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.layers import image_layers, large_annotation_layer
+from napari_cliper.plugin.layers import image_layers, window_region
 
 SIDE, PART = 1536, 128
 SCENE = make_scene((PART, PART), 1_000_008).image
@@ -34,7 +34,7 @@ SCENE = make_scene((PART, PART), 1_000_008).image
 def slide(dock, monkeypatch):
     """A dock beside a lazy image of which a whole array is never made."""
     monkeypatch.setattr(image_layers, "LARGEST_IN_MEMORY", 1024)
-    monkeypatch.setattr(large_annotation_layer, "WINDOW", 512)
+    monkeypatch.setattr(window_region, "WINDOW", 512)
     read = []
 
     def block(block_info=None):
@@ -258,7 +258,7 @@ def test_saving_as_a_project_is_a_job_that_painting_goes_on_beside(
     slide, qtbot, tmp_path, monkeypatch
 ):
     dock, controller, viewer = slide, slide.annotation_controller, slide.viewer
-    monkeypatch.setattr(large_annotation_layer, "WINDOW", 1024)  # four chunks
+    monkeypatch.setattr(window_region, "WINDOW", 1024)  # four chunks
     viewer.layers.clear()
     pixels = np.tile(SCENE, (SIDE // PART, SIDE // PART, 1))
     layer = viewer.add_image(pixels, name="slide", rgb=True)

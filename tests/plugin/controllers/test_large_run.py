@@ -12,7 +12,7 @@ from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.io.files import FileError
 from napari_cliper.plugin.contributions.writers import write_layers
-from napari_cliper.plugin.layers import image_layers, large_annotation_layer
+from napari_cliper.plugin.layers import image_layers, window_region
 from napari_cliper.plugin.layers.prediction_layers import LargePrediction
 from napari_cliper.segmentation.labelling import labels_by_chunk
 
@@ -23,7 +23,7 @@ SIDE = 640
 def slide(dock, monkeypatch):
     """A dock beside a lazy image whose labels are not kept in memory as they are."""
     monkeypatch.setattr(image_layers, "LARGEST_IN_MEMORY", 512)
-    monkeypatch.setattr(large_annotation_layer, "WINDOW", 512)
+    monkeypatch.setattr(window_region, "WINDOW", 512)
     monkeypatch.setattr(labels_by_chunk, "CHUNK", 128)
     monkeypatch.setattr(labels_by_chunk, "REDUCED_PIXELS", 160 * 160)
     scene = make_scene((SIDE, SIDE), 1_000_003, unit=256).image

@@ -19,7 +19,7 @@ from ...segmentation import SegmentationError
 from .. import ui_text
 from ..layers.image_layers import OUTPUT_KEY
 from ..layers.labelled_layer import labelled_of_layer, record_of
-from ..layers.large_annotation_layer import WINDOW_KEY
+from ..layers.window_region import WINDOW_KEY
 
 Layers = Sequence[tuple[Any, Mapping[str, Any], str]]
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
+from ..layers.changed_labels import ChangedLabels
 from ..layers.following_pixels import FollowedHint, Hint, following
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.passing_layers import PassingLayer
-from ..layers.prediction_layers import Prediction, changed_layer, changed_pixels
+from ..layers.prediction_layers import Prediction
 from ..panels.annotation_panel import AnnotationPanel
 from ..state import DockState
 from ..worker import Work
@@ -60,23 +61,24 @@ class HintEffects(Controller):
     def _on_user_hint(self, _image: object) -> None:
         self._by_user = True
 
-    def _on_hinted(self, prediction: Prediction, before: Any, after: Any) -> None:
+    def _on_hinted(
+        self, prediction: Prediction, before: Any, after: Any, changed: ChangedLabels
+    ) -> None:
         choice, shown = prediction.choice, self._result.shown
-        changed = changed_pixels(choice, before, after)
         if shown is None:
             return
-        if not changed:
+        if not changed.pixels:
             self._answer(ui_text.HINT_CHANGED_NOTHING)
             return
         annotation, accepted = self._annotations.of(choice.layer), 0
         if annotation is not None and annotation.fits and self._panel.value().accepted_follow:
             if isinstance(annotation, LargeAnnotationLayer):
-                self._hint = Hint(choice, before, after, shown.rows, changed)
+                self._hint = Hint(choice, before, after, shown.rows, changed.pixels)
                 self._following.request()
             else:
                 accepted = annotation.follow_hint(choice, before, after, shown.rows)
-        self._flash.show(changed_layer(prediction, before, after))
-        self._answer(ui_text.changed_by_hint(predicted=changed, accepted=accepted))
+        self._flash.show(changed.layer(prediction))
+        self._answer(ui_text.changed_by_hint(predicted=changed.pixels, accepted=accepted))
 
     def _answer(self, message: str) -> None:
         if self._by_user:

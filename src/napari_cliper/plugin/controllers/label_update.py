@@ -20,6 +20,7 @@ from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ...segmentation import LabelsByChunk, LiveLabels, Progress, Thresholds, UserHints
 from ..engine_requests import counts_of, warm_up
+from ..layers.changed_labels import ChangedLabels
 from ..layers.image_layers import ImageChoice
 from ..layers.outlines import outlines_of_large
 
@@ -80,6 +81,8 @@ class LabelUpdate:
         Of these labels, if the plane is large.
     counts : mapping of str to (classes + 1,) int64 array
         The pixels of each label; empty if they are not known.
+    changed : mapping of str to ChangedLabels
+        What has changed, if only hints have.
     """
 
     kept: Kept
@@ -89,6 +92,7 @@ class LabelUpdate:
     labels: Mapping[Stage, LabelArray | LabelsByChunk]
     outlines: Mapping[Stage, NDArray[np.uint8 | np.uint16]]
     counts: Mapping[Stage, NDArray[Any]] = field(default_factory=dict)
+    changed: Mapping[Stage, ChangedLabels] = field(default_factory=dict)
 
 
 def drawn_on_grid(
@@ -192,7 +196,13 @@ def update_labels(
     outcome = kept.shown.outcome
     labels = outcome.labels_for(thresholds, user_hints, kept.labels)
     warm_up(outcome.live, labels, thresholds)
-    return update(labels, outlines_of_large(labels), counts_of(labels, len(outcome.scores.classes)))
+    changed = {
+        stage: ChangedLabels.of(kept.labels[stage], one)
+        for stage, one in labels.items()
+        if thresholds == shown_thresholds and stage in kept.labels
+    }
+    counts = counts_of(labels, len(outcome.scores.classes))
+    return update(labels, outlines_of_large(labels), counts, changed)
 
 
 @dataclass(frozen=True, eq=False)

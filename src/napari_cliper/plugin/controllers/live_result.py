@@ -63,9 +63,9 @@ class LiveResult(Controller):
     """The labels are up to date with the newest thresholds and hints."""
     stage_chosen = Signal(str)
     """Another stage is shown."""
-    hinted = Signal(object, object, object)
-    """Only a hint, or its undo, has changed the visible labels; carries the `Prediction`, and its
-    labels before and after."""
+    hinted = Signal(object, object, object, object)
+    """Only a hint, or its undo, has changed the visible labels; carries the `Prediction`, its
+    labels before and after, and the `ChangedLabels`."""
     thresholds_chosen = Signal()
     """The user has moved a threshold."""
     thresholds_followed = Signal()
@@ -472,18 +472,18 @@ class LiveResult(Controller):
         before = None if seen is None else kept.labels.get(seen.stage)
         kept.labels.update(update.labels)
         kept.outlines.update(update.outlines)
-        kept.counts = update.counts
         for stage, prediction in kept.shown.predictions.items():
             if stage in update.labels:
                 prediction.write(update.labels[stage], update.outlines.get(stage))
         self.hints_read.emit(update.hints)
         if not update.labels:
             return
-        self._changed = True
+        self._changed, kept.counts = True, update.counts
         if update.thresholds != thresholds_before:
             self.thresholds_followed.emit()
-        elif seen is not None and seen.live and before is not None:
-            self.hinted.emit(seen, before, update.labels[seen.stage])
+        elif seen is not None and seen.live and seen.stage in update.changed:
+            stage = seen.stage
+            self.hinted.emit(seen, before, update.labels[stage], update.changed[stage])
         self.relabelled.emit()
 
     def _on_idle(self) -> None:

@@ -25,7 +25,7 @@ from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import AXES_KEY, ImageChoice, exceeds_memory, labels_shape
-from ..layers.large_annotation_layer import window_of
+from ..layers.window_region import window_of
 from ..panels.offers_panel import Offer
 
 LARGEST_COPY = 2_000_000_000

@@ -61,7 +61,7 @@ class FollowedHint:
         stale = one.edits.take_followed(self.followed.fork, self.followed.changes)
         one.classes = {**self.classes, **one.classes}
         one.show_classes([*one.classes.values()])
-        one.layer.refresh()
+        one.show_changes()
         one.changed.emit()
         return not stale
 

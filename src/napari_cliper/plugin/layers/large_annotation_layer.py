@@ -14,7 +14,7 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
 
-from ...annotation.chunks import CHUNK, Index, Region
+from ...annotation.chunks import Index, Region
 from ...annotation.edit_history import Box
 from ...annotation.edit_mask import AnnotationState
 from ...annotation.label_store import LabelStore
@@ -38,13 +38,7 @@ from .image_layers import (
 )
 from .labels_history import Place, part_of_step
 from .window_labels import WindowLabels
-
-WINDOW = 4096
-"""Longest side of a window over a part of the image, in pixels: more than a screen shows, and read
-in a moment."""
-
-WINDOW_KEY = "napari_cliper_window"
-"""Key in the metadata of a layer for the part of the image that it shows."""
+from .window_region import WINDOW_KEY, fits_window, window_around
 
 NEAR = 0.75
 """The middle of the view must be within this central fraction of the window."""
@@ -187,7 +181,7 @@ class LargeAnnotationLayer(AnnotationLayer):
 
     def part(self, choice: ImageChoice) -> ImageChoice:
         """Return the part in the window of a choice that is larger than a window."""
-        if max(choice.shape) <= WINDOW or not exceeds_memory(self.store.shape):
+        if fits_window(choice.shape, self.store.shape):
             return choice
         parts = choice.region or tuple(slice(0, side) for side in self.store.shape)
         rows, columns = (
@@ -323,11 +317,11 @@ class LargeAnnotationLayer(AnnotationLayer):
         return int(np.count_nonzero(differs))
 
     def _step_taken(self) -> None:
-        self._show()
+        self.show_changes()
         self.stepped.emit(False)
         self.changed.emit()
 
-    def _show(self) -> None:
+    def show_changes(self) -> None:
         """Draw the layer, at once or as soon as it shows all changes."""
         if self.edits.behind:
             self.fell_behind.emit()
@@ -367,7 +361,7 @@ class LargeAnnotationLayer(AnnotationLayer):
             self.refused.emit(str(error))
             return
         if region is not None:
-            self._show()
+            self.show_changes()
             self.gone_to.emit(region)
             self.changed.emit()
 
@@ -406,7 +400,7 @@ class LargeAnnotationLayer(AnnotationLayer):
     # ------------------------------------------------------------------ the whole
 
     def _show_relabelled(self) -> None:
-        self._show()
+        self.show_changes()
 
     @property
     def blank(self) -> bool:
@@ -428,48 +422,6 @@ def numbers_of(
     numbers = np.zeros(1 << 16, np.uint16)
     numbers[: len(rows) + 1] = 0, *map(number_of, rows)
     return numbers
-
-
-def window_of(layer: Labels, shape: tuple[int, ...]) -> Region | None:
-    """Return the region of an image that the layer of its closed large annotation shows.
-
-    Parameters
-    ----------
-    layer : Labels
-    shape : (int, int)
-        Rows and columns of the image.
-    """
-    rows, columns = shape
-    whole = slice(0, rows), slice(0, columns)
-    region: Region | None = layer.metadata.get(WINDOW_KEY, whole)
-    shown = () if region is None else tuple(part.stop - part.start for part in region)
-    return region if shown == tuple(layer.data.shape) else None
-
-
-def window_around(view: Region, shape: tuple[int, ...], fraction: float = 1.0) -> Region:
-    """Return the window around the middle of a view, or a fraction of it.
-
-    Parameters
-    ----------
-    view : (slice, slice)
-    shape : (int, int)
-        Rows and columns of the image, in which the window lies.
-    fraction : float
-        Of the window's side; smaller ones are not larger than the view.
-    """
-    found = []
-    longest = WINDOW if exceeds_memory(shape) else max(shape)
-    for part, side in zip(view, shape, strict=True):
-        length = round(min(longest, side) * fraction)
-        if fraction < 1:
-            length = min(length, part.stop - part.start)
-        start = (part.start + part.stop - length) // 2
-        if fraction == 1:
-            start = round(start / CHUNK) * CHUNK
-        start = min(max(start, 0), side - length)
-        found.append(slice(start, start + length))
-    rows, columns = found
-    return rows, columns
 
 
 def _store_of(state: AnnotationState | None, shape: tuple[int, ...]) -> LabelStore:

@@ -7,7 +7,6 @@ then becomes a new layer.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,6 @@ from .image_layers import (
     OUTPUT_KEY,
     ImageChoice,
     labels_shape,
-    map_transforms,
     place,
     transforms,
 )
@@ -377,26 +375,3 @@ class Predictions:
     def _disconnect(self, prediction: Prediction) -> None:
         prediction.layer.events.paint.disconnect(self._on_paint)
         prediction.layer.events.data.disconnect(self._on_paint)
-
-
-def changed_pixels(choice: ImageChoice, before: AnyLabels, after: AnyLabels) -> int:
-    """Return how many pixels of a choice have other labels; estimated from reduced labels."""
-    old, new = _reduced(before), _reduced(after)
-    return round(np.count_nonzero(old != new) * math.prod(choice.shape) / new.size)
-
-
-def changed_layer(prediction: Prediction, before: AnyLabels, after: AnyLabels) -> Labels:
-    """Return a layer of the pixels whose labels have changed, in the colours of the classes."""
-    choice, new = prediction.choice, _reduced(after)
-    changed = np.where(_reduced(before) != new, new, 0)
-    return Labels(
-        changed.reshape((1,) * len(choice.plane) + changed.shape),
-        name=ui_text.CHANGED_LAYER,
-        colormap=prediction.layer.colormap,
-        **map_transforms(choice, changed.shape),
-    )
-
-
-def _reduced(labels: AnyLabels) -> NDArray[Any]:
-    """Labels, or those on the grid of the score maps, if they are computed chunk by chunk."""
-    return labels.reduced if isinstance(labels, LabelsByChunk) else labels

@@ -215,7 +215,7 @@ def test_a_stroke_takes_one_job_for_all_stages(result, settle, monkeypatch):
 def test_an_affinity_that_cannot_be_computed_unchecks_the_box_and_thresholds_go_on(
     dock, run, settle, monkeypatch
 ):
-    def fail(*_arguments):
+    def fail(*_arguments, **_more):
         raise OutOfMemoryError("There is not enough memory.")
 
     monkeypatch.setattr("napari_cliper.plugin.engine_session.Session.affinity", fail)
