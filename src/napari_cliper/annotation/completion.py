@@ -30,7 +30,7 @@ class Done:
     classes : int
         Number of classes with at least one pixel.
     open_regions : int
-        Number of predicted regions of which more than half is open.
+        Number of predicted regions that are more than half open.
     """
 
     labelled: float
@@ -72,7 +72,7 @@ def done_on_disk(
     prediction: NDArray[np.integer] | None = None,
     region: tuple[slice, slice] = (slice(None), slice(None)),
 ) -> Done:
-    """Compute the progress of a large annotation; parameters as of `done`.
+    """Compute the progress of a large annotation; the parameters are those of `done`.
 
     Only the chunks that have changed since the last call are counted.
     """

@@ -116,7 +116,7 @@ class MemoryStore(LabelStore):
 
     @contextmanager
     def changing(self, *parts: Part) -> Iterator[None]:
-        """Let the caller change the arrays within some parts; other threads wait meanwhile."""
+        """Let the caller change some parts of the arrays, while other threads wait."""
         with self._lock:
             indices = {index for part in parts for index in chunks_of(part, self.shape)}
             for snapshot in self._snapshots:

@@ -159,7 +159,7 @@ def region_at(labels: NDArray[np.integer], row: int, column: int) -> NDArray[np.
 def region_around(
     labels: NDArray[np.integer], row: int, column: int, side: int = 512
 ) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
-    """Return `region_at` of a large array, of which only the surroundings of the region are read.
+    """Return `region_at` of a large array; only the surroundings of the region are read.
 
     Parameters
     ----------

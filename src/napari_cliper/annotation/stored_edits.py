@@ -158,7 +158,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
         edit_mask: EditMask,
         inside: NDArray[np.bool_] | None = None,
     ) -> None:
-        """Write a change other than painting, as one step; parameters as of `Edits.take`."""
+        """Write a change other than painting, as one step; parameters as in `Edits.take`."""
         self.follow()
         region = region_of(where, self.store.shape)
         new_labels, new_edit_mask = self.store.read(region)
@@ -169,7 +169,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
     def replace(
         self, where: Index, labels: Labels, inside: NDArray[np.bool_] | None = None
     ) -> None:
-        """Write labels outside of the undo history; parameters as of `Edits.replace`."""
+        """Write labels outside of the undo history; parameters as in `Edits.replace`."""
         self.follow()
         region = region_of(where, self.store.shape)
         new = self.store.read_labels(region)

@@ -91,7 +91,7 @@ def planes_of(images: Images, *, every_plane: bool = True) -> LazyImages:
     images : sequence of LabelledImage or LazyImages
     every_plane : bool
         Whether planes whose pixels are all ignored are returned: those of an annotated stack that
-        were never touched. A stack of which no plane was touched is returned as a whole.
+        were never touched. A stack without any touched plane is returned as a whole.
     """
 
     def chosen(image: LabelledImage) -> Iterator[LabelledImage]:

@@ -32,7 +32,7 @@ _ADVICE = "Give the folder of an image in OME-Zarr 0.4 or 0.5"
 
 @dataclass(frozen=True, eq=False)
 class OmeZarr(LazyArray):
-    """The full-size pixels of an OME-Zarr image, of which a part is read when it is indexed.
+    """The full-size pixels of an OME-Zarr image; a part is read when it is indexed.
 
     Parameters
     ----------

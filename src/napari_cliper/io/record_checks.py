@@ -141,7 +141,7 @@ def shown(value: Any) -> str:
 
 
 Sides = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
-"""The shape of an array with at least two axes, no side of which is 0."""
+"""The shape of an array with at least two axes, all longer than 0."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60

@@ -114,7 +114,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
 
 @dataclass(frozen=True, eq=False)
 class LazyTiff(LazyArray):
-    """The pixels of a TIFF, of which a part is read when it is indexed.
+    """The pixels of a TIFF; a part is read when it is indexed.
 
     Parameters
     ----------

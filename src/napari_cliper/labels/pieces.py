@@ -14,7 +14,7 @@ PIECE = 4096
 
 
 class Pieces:
-    """An array of which rows and columns are read when they are needed.
+    """An array whose rows and columns are read when they are needed.
 
     Parameters
     ----------

@@ -280,7 +280,7 @@ class CliperWidget(DockPanels):
     # ------------------------------------------------------------------ closing
 
     def may_close(self) -> bool:
-        """Whether everything is saved, or the user closes nevertheless."""
+        """Whether everything is saved, or the user wants to close anyway."""
         left = len(self.viewer.layers) > 0
         saved = self.autosave.save_now()
         return (

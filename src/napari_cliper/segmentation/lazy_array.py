@@ -1,4 +1,4 @@
-"""The base class of arrays of which a part is read when they are indexed."""
+"""The base class of arrays that read only the indexed part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _Indexed(_Shaped, Protocol):
 
 
 class LazyArray:
-    """An array of which a part is read, or computed, when it is indexed.
+    """An array that reads or computes only the part that is indexed.
 
     A subclass has `shape`, `dtype` and `__getitem__`.
     """

@@ -329,7 +329,7 @@ class AnnotationStore:
         return StagedRecord(file, content, replaced, record, used)
 
     def check_staged(self, staged: StagedRecord) -> None:
-        """Raise an error if another program has saved the annotation meanwhile.
+        """Raise an error if another program has saved the annotation since it was read.
 
         Raises
         ------

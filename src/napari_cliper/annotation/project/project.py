@@ -360,9 +360,9 @@ class Project(ProjectImageEdits):
     def change_class(self, change: ClassChange, monitor: Monitor | None = None) -> ClassChanged:
         """Rename, merge or delete a class: in all annotations, the class list and the settings.
 
-        All files are replaced, or none; if the program is killed meanwhile, `open` completes it.
-        Those with annotations or prototypes of the class are copied to a folder in ``backups/``
-        first; see `class_edits`. Saves wait meanwhile.
+        All files are replaced, or none; if the program is killed during the change, `open`
+        completes it. Those with annotations or prototypes of the class are copied to a folder in
+        ``backups/`` first; see `class_edits`. Saves wait meanwhile.
 
         Parameters
         ----------

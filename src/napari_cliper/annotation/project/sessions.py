@@ -152,7 +152,7 @@ def delete_session(folder: Path) -> None:
     Raises
     ------
     SessionInUseError
-        If another window has opened it meanwhile.
+        If another window has opened it in the meantime.
     """
     with _held(folder):
         _delete(folder)

@@ -51,7 +51,7 @@ def runs_of(segmentation: Any, shape: tuple[int, int]) -> Runs:
 
 
 def _drawn(polygons: Sequence[Any], shape: tuple[int, int]) -> dict[str, Any]:
-    """The run-length code of polygons, of which at least one must have three points."""
+    """The run-length code of polygons; at least one must have three points."""
     farthest = 2 * max(shape)
     rings = []
     for polygon in polygons:

@@ -75,7 +75,7 @@ class ObjectsOnScreen(Protocol):
 
 
 class ObjectEditing(Controller):
-    """The tools for objects, of which at most one is active.
+    """The tools for objects; at most one is active.
 
     Parameters
     ----------

@@ -109,7 +109,8 @@ class ProjectController(Controller):
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
         self.holding = False
-        """Whether a class is being changed in all images: none is loaded or saved meanwhile."""
+        """Whether a class is being changed in all images; until then, no image is loaded or
+        saved."""
         self._timer = self.timer(SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)

@@ -120,7 +120,7 @@ class ClicksLayer(QObject):
         return found
 
     def add(self, pixel: Sequence[float], name: str) -> None:
-        """Add a click of a class; the class of the next click by hand stays what it is.
+        """Add a click of a class; the class of the next manual click does not change.
 
         Parameters
         ----------

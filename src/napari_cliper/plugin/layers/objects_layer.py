@@ -65,7 +65,7 @@ class ObjectsLayer(QObject):
         self.drawing = False
         """Whether the user is drawing a stroke, so that pixels must not be replaced."""
         self._features: dict[tuple[int, ...], pd.DataFrame] = {}
-        # What is shown on each plane; None for a plane of which a part was shown.
+        # What is shown on each plane; None for a plane that was shown in part.
         self._planes: dict[tuple[int, ...], NDArray[np.int32] | None] = {}
         self._shown: tuple[ImageChoice, NDArray[np.int32]] | None = None
         self.layer = Labels(

@@ -95,7 +95,7 @@ class ClassPalette(QScrollArea):
         return QSize(80, self._height(_ROWS_AT_LEAST))
 
     def _height(self, most: int) -> int:
-        """The height of the rows, of which at most some are seen."""
+        """The height of the rows, up to the maximum that is visible at once."""
         rows = min(max(-(-len(self.buttons) // _COLUMNS), 1), most)
         height = next(iter(self.buttons.values())).sizeHint().height() if self.buttons else 0
         frame = self.contentsMargins()  # napari's style sheet draws one

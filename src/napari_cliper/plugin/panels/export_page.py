@@ -12,7 +12,7 @@ from .prototypes_panel import PrototypesPanel
 
 
 class ExportPage(QWidget):
-    """Project buttons, and folds of which one is open; closing one opens that of files.
+    """Project buttons, and folds; one is always open, because closing one opens that of files.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Buttons for tools, of which at most one is active."""
+"""Buttons for tools; at most one is active."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collapsible sections of which at most one is open, so that a page keeps its height."""
+"""Collapsible sections; at most one is open, so that a page keeps its height."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Fold(QWidget):
 
 
 class Accordion(QWidget):
-    """Collapsible sections (`Fold`) of which at most one is open."""
+    """Collapsible sections (`Fold`); at most one is open."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
