@@ -40,8 +40,8 @@ LEAST_TEXT = 0.05
 ABSENT = 0.3
 """Relative text score of a class that the text scores do not find in the image."""
 
-BAND_BYTES = 1 << 24
-"""Memory for the scores of one band of rows."""
+BAND_BYTES = 1 << 22
+"""Memory for the scores of one band of rows; much more is slower."""
 
 
 @dataclass(frozen=True, eq=False)

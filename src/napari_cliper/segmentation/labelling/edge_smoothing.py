@@ -16,7 +16,6 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
-from scipy.special import softmax
 
 Part = tuple[slice, slice, slice]
 
@@ -74,9 +73,10 @@ def smoothed_best(
         if len(present) == 1:
             continue
         inner = np.s_[:, top - above : bottom - above, left - before : right - before]
-        some = scores[:, *window][present]
-        smooth = _guided(softmax(SHARPNESS * some, axis=0), lightness[window], radius, inner)
-        smooth[np.isneginf(some[inner])] = -np.inf
+        some = SHARPNESS * scores[present, *window]
+        excluded = some[inner] == -np.inf
+        smooth = _guided(_softmax(some), lightness[window], radius, inner)
+        np.copyto(smooth, -np.inf, where=excluded)
         found[top - rows.start : bottom - rows.start, left:right] = present[_best(smooth)]
     return found
 
@@ -88,6 +88,14 @@ def _best(scores: NDArray[np.float32]) -> NDArray[np.intp]:
         found[plane > most] = index
         np.maximum(most, plane, out=most)
     return found
+
+
+def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turn (K, Y, X) scores into probabilities, in place; faster than SciPy's."""
+    scores -= scores.max(axis=0)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=0)
+    return scores
 
 
 def reach(radius: int) -> int:
@@ -113,16 +121,18 @@ def _lines(
     planes: NDArray[np.float32], guide: NDArray[np.float32], radius: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return slope and offset of the linear functions of the guide, (K, Y, X) each."""
+    size = 2 * radius + 1
 
     def mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
-        sizes = (0,) * (values.ndim - 2) + (2 * radius + 1,) * 2
-        averaged: NDArray[np.float32] = uniform_filter(values, sizes, mode="nearest")
+        averaged: NDArray[np.float32] = uniform_filter(values, (0, size, size), mode="nearest")
         return averaged
 
-    guide_mean, plane_means = mean(guide), mean(planes)
-    variance = mean(guide**2) - guide_mean**2
-    slope = (mean(guide * planes) - guide_mean * plane_means) / (variance + CONTRAST)
-    return mean(slope), mean(plane_means - slope * guide_mean)
+    guide_mean, square_mean = mean(np.stack([guide, guide**2]))
+    plane_means, slope = mean(planes), mean(guide * planes)
+    slope -= guide_mean * plane_means
+    slope /= square_mean - guide_mean**2 + CONTRAST
+    plane_means -= slope * guide_mean
+    return mean(slope), mean(plane_means)
 
 
 def _halved(planes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ LEAST_RELIABILITY = 0.1
 
 
 def walk_reliability(
-    affinity: ImageAffinity, members: NDArray[np.float32], named: NDArray[np.intp]
+    affinity: ImageAffinity, members: sparse.csr_array, named: NDArray[np.intp]
 ) -> float:
     """Return the ratio of the classifier's errors to the walk's, on hints that they do not know.
 
@@ -48,7 +48,7 @@ def walk_reliability(
 
 def separate_hints(
     affinity: ImageAffinity, hint_labels: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+) -> tuple[sparse.csr_array, NDArray[np.intp]]:
     """Return the share of each superpixel in each stroke or click, and the labels.
 
     Parameters
@@ -59,7 +59,7 @@ def separate_hints(
 
     Returns
     -------
-    members : (H, n) float32 array
+    members : (H, n) sparse float32 array
         Rows sum to 1.
     named : (H,) array of int
     """
@@ -67,19 +67,19 @@ def separate_hints(
     box = hint_labels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     parts = numbered(box, background=OPEN)[rows - rows.min(), columns - columns.min()]
     _, first, parts = np.unique(parts, return_index=True, return_inverse=True)
-    members = np.zeros((len(first), len(affinity.means)), np.float32)
-    np.add.at(members, (parts, affinity.regions[rows, columns]), 1)
-    members /= members.sum(axis=1, keepdims=True)
+    each = (1 / np.bincount(parts)).astype(np.float32)[parts]  # of each pixel
+    places = parts, affinity.regions[rows, columns]
+    members = sparse.csr_array((each, places), (len(first), len(affinity.means)))
     return members, hint_labels[rows, columns][first].astype(np.intp)
 
 
 def _by_walk(
-    affinity: ImageAffinity, members: NDArray[np.float32], named: NDArray[np.intp]
+    affinity: ImageAffinity, members: sparse.csr_array, named: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Return the label of the densest walk from the other hints, (H,)."""
-    hint, region = np.nonzero(members)
+    hint, region = members.nonzero()
     starts = sparse.csr_array(
-        (members[hint, region], (hint, affinity.walked[region])), (len(named), len(affinity.reach))
+        (members.data, (hint, affinity.walked[region])), (len(named), len(affinity.reach))
     )
     density = (starts @ affinity.reach.numpy()) @ starts.T  # (H, H): at each hint, from each hint
     np.fill_diagonal(density, 0)
@@ -90,7 +90,7 @@ def _by_walk(
 
 
 def _by_classifier(
-    affinity: ImageAffinity, members: NDArray[np.float32], named: NDArray[np.intp]
+    affinity: ImageAffinity, members: sparse.csr_array, named: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Return the label by a classifier that learned from the other folds, (H,)."""
     points = members @ affinity.means
