@@ -16,7 +16,8 @@ from scipy.ndimage import gaussian_filter
 from skimage.color import rgb2lab
 from torch import Tensor
 
-from .interpolation import interpolated
+from ..tiles import Window
+from .interpolation import bilinear_region
 
 SCALES = ((0.7, 1.5), (1.5, 3.0), (3.0,))
 """Standard deviations of the Gaussians in pixels of each level; a level has half the resolution of
@@ -108,19 +109,13 @@ class WeightedFeatures:
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Return the values of some rows of pixels, (K, stop - start, X) float32."""
-        height, width = self.shape
+        window = Window(start, 0, stop, self.shape[1])
         total: Tensor | None = None
         for level in self.levels:
             if level.shape[1:] == self.shape:
                 part = level[:, start:stop]
             else:
-                place = (torch.arange(start, stop) + 0.5) * (level.shape[1] / height) - 0.5
-                place = place.clamp(0, level.shape[1] - 1)
-                above = place.long()
-                below = (above + 1).clamp(max=level.shape[1] - 1)
-                part = torch.lerp(level[:, above], level[:, below], (place - above)[:, None])
-                lines = part.flatten(0, 1)[None]  # faster than as planes
-                part = F.interpolate(lines, width, mode="linear").view(*part.shape[:2], width)
+                part = bilinear_region(level, self.shape, window)
             total = part.clone() if total is None else total.add_(part)
         if total is None:
             raise ValueError("there are no features")
