@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.demo.run import HELD_OUT_SEED, all_classes
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.workflows import segment_objects
 
 SEED = HELD_OUT_SEED + 23
 WORDS = ("nucleus", "red blood cell", "fibre", "bubble")  # what the scene has
@@ -119,3 +120,17 @@ def test_wrong_objects_are_named_before_any_work(scene, tmp_path):
     result = run(tmp_path, tmp_path / "other.png", "--objects", tmp_path / "empty.tif")
     assert result.exit_code == 2
     assert "Give one image" in result.output
+
+
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(scene, tmp_path, monkeypatch):  # noqa: ARG001 - it writes the image
+    file = tmp_path / "cells.tif"
+    file.write_bytes(b"no image")
+    pixels = 192 * 256
+    for what, more in (("objects", ()), ("masks", ("--method", "corrclip"))):
+        monkeypatch.setitem(segment_objects.BYTES, what, 10**17 / pixels)
+        result = run(tmp_path, f"--{what}", file, *more, refiner="none")
+        message = " ".join(result.output.split())
+        assert result.exit_code == 2, message
+        assert f"The {what} of {file}, 192 x 256 pixels, need about 100000000.0 GB" in message
+        assert "Split the image" in message
+        assert not (tmp_path / "out").exists()

@@ -37,7 +37,7 @@ from ..segmentation import (
 from .image_planes import AS_STORED, ImagePlanes, Reading
 from .image_sources import Source
 from .result_files import TIFF, labels_of, result_suffixes, write_results
-from .segment_objects import GivenClasses, open_objects
+from .segment_objects import GivenClasses, check_memory, open_objects
 from .segment_planes import SegmentedPlanes, segment_planes
 
 _DIFFER = ("seconds",)  # what a record has of one run only
@@ -214,8 +214,10 @@ def read_checked(segmenter: Segmenter, job: SegmentJob, source: Source) -> ReadI
             planes = job.reading.open(path, lazily=segmenter.config.tiles is not None)
             first = segmenter.check(planes.image(next(iter(planes))), planes.contrast())
             if job.objects is not None:
+                check_memory("objects", job.objects, first.shape)
                 open_objects(job.objects, first.shape)
             if job.masks is not None:
+                check_memory("masks", job.masks, first.shape)
                 masks = open_objects(job.masks, first.shape).objects.numbers
                 first = segmenter.check(
                     planes.image(next(iter(planes))), planes.contrast(), masks=masks

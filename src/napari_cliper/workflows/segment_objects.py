@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import psutil
 
 from ..io.readers.object_files import class_file, read_objects
 from ..io.writers.measurements import write_table
@@ -14,10 +16,13 @@ from ..labels.labelled_image import LabelledImage
 from ..objects.classifying import ClassifiedObjects, reclassify
 from ..objects.labelled import with_objects
 from ..objects.object_set import Objects, objects_of
-from ..segmentation import InvalidInputError
+from ..segmentation import InvalidInputError, OutOfMemoryError
 
 if TYPE_CHECKING:
     from ..segmentation import ImageEmbedding, ScoreMaps, Thresholds
+
+BYTES = {"objects": 32, "masks": 10}
+"""Memory for each pixel of an image while objects get classes, and while masks are read."""
 
 SUFFIXES = ("_objects.tif", "_objects.csv")
 """Endings of the result files of an image with objects."""
@@ -136,6 +141,25 @@ def open_objects(path: Path, shape: tuple[int, int]) -> GivenObjects:
     if not numbers.any():
         raise InvalidInputError(f"There is no object in {path}: all its pixels are 0.")
     return GivenObjects(path, objects_of(numbers), found.classes)
+
+
+def check_memory(what: Literal["objects", "masks"], path: Path, shape: tuple[int, int]) -> None:
+    """Check that the objects or masks of an image fit into memory; the file is not read.
+
+    They are read as a whole, also if the image is read by tile.
+
+    Raises
+    ------
+    OutOfMemoryError
+    """
+    needed = BYTES[what] * shape[0] * shape[1]
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise OutOfMemoryError(
+            f"The {what} of {path}, {shape[0]} x {shape[1]} pixels, need about {needed / 1e9:.1f} "
+            f"GB of memory, and {free / 1e9:.1f} GB are free. Split the image and the {what} into "
+            "smaller ones."
+        )
 
 
 def write_objects(folder: Path, image: LabelledImage, found: ClassifiedObjects) -> None:
