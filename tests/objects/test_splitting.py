@@ -203,3 +203,16 @@ def test_objects_of_a_numbered_array():
         objects_of(numbers.astype(np.int64) - 1)
     kept = keep_numbers(objects_of(numbers // 70_000), found.numbers)
     assert kept.ids.tolist() == found.ids.tolist()
+
+
+def test_labels_that_are_no_labels_are_refused():
+    """Negative and large numbers would become other labels, fractions none."""
+    labels = np.zeros((8, 8), np.uint16)
+    labels[2:5, 2:5] = 3
+    for dtype in (np.int32, np.float32, np.uint64):
+        np.testing.assert_array_equal(split(labels.astype(dtype)).labels, [3])
+    for wrong in (-1, 65536, 0.5, np.nan):
+        changed = labels.astype(np.float64)
+        changed[0, 0] = wrong
+        with pytest.raises(InvalidInputError, match=r"array (has labels|contains float64)"):
+            split(changed)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import measure
 
+from ..labels.imported_labels import as_labels
 from ..labels.numbers import mapped
 from ..segmentation import InvalidInputError
 from .object_set import Objects, runs_of, sides_of
@@ -102,13 +103,16 @@ def split(
     Raises
     ------
     InvalidInputError
-        For another number of dimensions, or a spacing that does not fit.
+        For another number of dimensions, labels that are not integers from 0 to 65535, or a spacing
+        that does not fit.
     """
     settings = settings or SplitSettings()
     if labels.ndim not in (2, 3):
         raise InvalidInputError(
             f"Labels with {labels.ndim} dimensions cannot be split as one. Use split_planes."
         )
+    if labels.dtype not in (np.bool_, np.uint8, np.uint16):
+        labels = as_labels(labels, "The array")
     steps = _steps(spacing, labels.ndim)
     numbers = measure.label(labels, connectivity=labels.ndim).astype(np.int32, copy=False)
     boxes = ndimage.find_objects(numbers)

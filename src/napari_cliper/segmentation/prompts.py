@@ -11,8 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeVar
 
 from .errors import InvalidInputError
+
+T = TypeVar("T")
 
 MAX_CLASSES = 65534
 
@@ -80,7 +83,7 @@ class ClassPrompt:
     Raises
     ------
     InvalidInputError
-        For an empty name, synonym or prompt.
+        For an empty name, synonym or prompt, and for synonyms that are a single string.
 
     Examples
     --------
@@ -96,7 +99,8 @@ class ClassPrompt:
         """Normalise the words and refuse empty ones."""
         object.__setattr__(self, "name", tidy(self.name, "A class has no name"))
         words = (
-            tidy(word, f"The class {self.name!r} has an empty synonym") for word in self.synonyms
+            tidy(word, f"The class {self.name!r} has an empty synonym")
+            for word in several("synonyms", self.synonyms)
         )
         synonyms = tuple(dict.fromkeys(word for word in words if key(word) != key(self.name)))
         object.__setattr__(self, "synonyms", synonyms)
@@ -246,7 +250,7 @@ def usable_background(
     return kept, tuple(word for word in tidied if word not in kept)
 
 
-def several(what: str, words: Iterable[str]) -> tuple[str, ...]:
+def several(what: str, words: Iterable[T]) -> tuple[T, ...]:
     """Words as a tuple; refuse a single string, whose letters would become words."""
     if isinstance(words, str):
         raise InvalidInputError(

@@ -465,10 +465,11 @@ class ScoreMaps:
         Raises
         ------
         InvalidInputError
-            For a per-class threshold of an unknown class, an unknown or missing stage, and
-            `min_max` with a method other than CLIPer.
+            For a per-class threshold of an unknown class, an unknown or missing stage, a window
+            outside of the image, and `min_max` with a method other than CLIPer.
         """
         rule = self.rule(thresholds)
+        window = None if window is None else window.inside(self.shape)
         if self.masks is not None:
             labels = rule.labels(self.best(thresholds, stage=stage))
             return labels if window is None else labels[window.slices].copy()

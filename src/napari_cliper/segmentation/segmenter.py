@@ -28,8 +28,9 @@ from .image_reader import ImageReader
 from .models import loading
 from .models.tile_cache import TileCache, TileStore
 from .networks import Networks
+from .pixel_size import check_pixel_size
 from .progress import Monitor, Report, ShouldStop
-from .prompts import ClassPrompt, usable_background
+from .prompts import ClassPrompt, several, usable_background
 from .prototype_maps import with_prototypes
 from .provenance import engine_record, prototype_usage, score_record, settings_record
 from .refiners.protocol import refined_maps
@@ -362,13 +363,14 @@ class Segmenter:
         Raises
         ------
         InvalidInputError
-            For no class, a repeated one, a single class without background words, an embedding of
-            another configuration, prototypes of another CLIP model, a weight outside 0 to 1, or a
-            pixel size that is not above 0.
+            For no class, a string in place of a list, a repeated class, a single class without
+            background words, an embedding of another configuration, prototypes of another CLIP
+            model, a weight outside 0 to 1, or a pixel size that is not above 0.
         WeightsUnavailableError, DamagedWeightsError, OutOfMemoryError, Stopped
         """
         monitor = Monitor.of(report, should_stop)
-        requested = [ClassPrompt(one) if isinstance(one, str) else one for one in classes]
+        given = several("classes", classes)
+        requested = [ClassPrompt(one) if isinstance(one, str) else one for one in given]
         words = self.config.chosen_background if background is None else background
         kept, dropped = usable_background(requested, words)
         if embedding.config.embedding_key != self.config.embedding_key:
@@ -377,6 +379,8 @@ class Segmenter:
             )
         if prototype_weight is not None and not 0 <= prototype_weight <= 1:
             raise InvalidInputError(f"prototype_weight is {prototype_weight}; it must be 0 to 1.")
+        if pixel_size is not None:
+            check_pixel_size(pixel_size)
         seconds = dict(embedding.record["seconds"])
         remarks = self.remarks(embedding.image, dropped)
         with self.networks.guard("scoring the words"), torch.inference_mode():

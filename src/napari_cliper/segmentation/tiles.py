@@ -47,7 +47,7 @@ class Tiles:
 
     def __post_init__(self) -> None:
         """Check all fields."""
-        if self.side < SMALLEST_SIDE:
+        if not self.side >= SMALLEST_SIDE:  # NaN too
             raise InvalidInputError(
                 f"A tile of {self.side} px is too small. Choose at least {SMALLEST_SIDE} px."
             )
@@ -95,6 +95,22 @@ class Window:
             max(self.top - by, 0), max(self.left - by, 0),
             min(self.bottom + by, shape[0]), min(self.right + by, shape[1]),
         )  # fmt: skip
+
+    def inside(self, shape: tuple[int, int]) -> Window:
+        """Return the rectangle itself, of an array of this shape.
+
+        Raises
+        ------
+        InvalidInputError
+            If a part of it lies outside.
+        """
+        height, width = shape
+        if not (0 <= self.top <= self.bottom <= height and 0 <= self.left <= self.right <= width):
+            raise InvalidInputError(
+                f"The window has the rows {self.top} to {self.bottom} and the columns {self.left} "
+                f"to {self.right}, the image is {height} x {width}. Choose one inside of it."
+            )
+        return self
 
     def within(self, other: Window) -> Window:
         """The part of this rectangle that lies in another one, relative to its corner.

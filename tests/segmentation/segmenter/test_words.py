@@ -11,7 +11,7 @@ import torch
 from segmenter_inputs import CLASSES, IMAGE, METHODS, maps_of
 from torch.nn.modules.module import register_module_forward_hook
 
-from napari_cliper.segmentation import ClassPrompt, InvalidInputError, Segmenter
+from napari_cliper.segmentation import ClassPrompt, InvalidInputError, Segmenter, Tiles, Window
 from napari_cliper.segmentation.models import loading
 from napari_cliper.segmentation.words import prompt_templates, word_queries
 
@@ -169,3 +169,25 @@ def test_template_sets(config, name, count):
     assert all(template.count("{}") == 1 for template in templates)
     if name.startswith("openai"):
         assert "a photo of the large {}." in templates
+
+
+def test_what_is_nearly_right_is_not_taken_for_something_else(config):
+    """A string for a list would be its letters; a window beyond the image, made-up pixels."""
+    segmenter = Segmenter(config())
+    embedding = segmenter.embed(IMAGE)
+    with pytest.raises(InvalidInputError, match=r"classes is the single string 'cat'"):
+        segmenter.score(embedding, "cat")
+    with pytest.raises(InvalidInputError, match=r"synonyms is the single string 'ab'"):
+        ClassPrompt("a", synonyms="ab")
+    for size in (-1.0, 0.0, float("nan")):
+        with pytest.raises(InvalidInputError, match="it must be above 0"):
+            segmenter.score(embedding, CLASSES, pixel_size=size)
+    scores = segmenter.score(embedding, CLASSES)
+    whole, (height, width) = scores.to_labels(), IMAGE.shape[:2]
+    part = Window(1, 2, height, width)
+    np.testing.assert_array_equal(scores.to_labels(window=part), whole[1:, 2:])
+    for wrong in ((0, 0, height + 1, width), (-1, 0, 9, 9), (0, 0, 9, width + 1), (9, 0, 8, 9)):
+        with pytest.raises(InvalidInputError, match=f"the image is {height} x {width}"):
+            scores.to_labels(window=Window(*wrong))
+    with pytest.raises(InvalidInputError, match="too small"):
+        Tiles(float("nan"))
