@@ -85,6 +85,16 @@ class StoredState(AnnotationState):
         return StoredState(self.store.snapshot(), self.classes, self.record)
 
 
+def in_chunks(state: AnnotationState) -> StoredState:
+    """Return the annotation of a plane with its labels in chunks, none of which is on disk."""
+    if isinstance(state, StoredState):
+        return state
+    store = LabelStore(state.shape)
+    whole = tuple(slice(0, side) for side in state.shape)
+    store.write(whole, state.labels, state.edit_mask)
+    return StoredState(store, state.classes, state.record)
+
+
 def memory_store_of(state: AnnotationState) -> MemoryStore:
     """Return the store of an annotation in memory; of arrays, a store of copies."""
     if isinstance(state, StoredState) and isinstance(state.store, MemoryStore):

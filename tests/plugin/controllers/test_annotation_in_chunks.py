@@ -8,17 +8,23 @@ import numpy as np
 import pytest
 from annotation_actions import annotation
 from hint_strokes import predicted
+from PIL import Image as Picture
 
 from napari_cliper.annotation import chunks, stored_accept, stored_edits
 from napari_cliper.annotation.cleanup import CLEANING
-from napari_cliper.annotation.edit_mask import ACCEPTED, CLEANED
+from napari_cliper.annotation.edit_mask import ACCEPTED, CLEANED, AnnotationState
+from napari_cliper.annotation.project.project import Project
 from napari_cliper.annotation.stored_follow import StoredFollow
+from napari_cliper.annotation.stored_state import StoredState
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.io.readers.label_files import read_labels
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin import engine_requests
 from napari_cliper.plugin.contributions.writers import write_layers
 from napari_cliper.plugin.controllers import accept_job, annotation_work
+from napari_cliper.plugin.controllers.project_files import load_image
 from napari_cliper.plugin.layers import changed_labels, image_layers, prediction_layers
+from napari_cliper.plugin.layers.large_annotation_layer import ready
 
 pytestmark = pytest.mark.one_binding
 
@@ -106,3 +112,32 @@ def test_the_window_passes_over_no_pixels_and_nothing_else_is_different(
     assert counts == [np.count_nonzero(expected == label) for label in range(len(counts))]
     assert {name for name, _ in passes} == {name for _, name in PASSES}
     assert not [name for name, in_window in passes if in_window]
+
+
+def test_a_project_of_whole_arrays_is_put_into_chunks_where_it_is_read(tmp_path, monkeypatch):
+    image = tmp_path / "cells.png"
+    Picture.fromarray(np.eye(70, 90, dtype=np.uint8)).save(image)
+    project = Project.create(tmp_path / "project", [image])
+    (name,) = (one.name for one in project.images)
+    rng = np.random.default_rng(2)
+    labels = rng.integers(0, 3, (70, 90)).astype(np.uint16)
+    edit_mask = (labels > 0).astype(np.uint8)
+    classes = {1: ClassRow("a"), 2: ClassRow("b")}
+    project.save(name, AnnotationState(labels, edit_mask, classes, {"note": 1}))
+
+    def unwanted(*_progress):
+        return False
+
+    assert not isinstance(load_image(project, name, unwanted, unwanted)[1], StoredState)
+    monkeypatch.setattr(image_layers, "LARGEST_AT_ONCE", 16)
+    _, state = load_image(project, name, unwanted, unwanted)
+    assert isinstance(state, StoredState)
+    assert ready(state) is state
+    np.testing.assert_array_equal(state.labels, labels)
+    np.testing.assert_array_equal(state.edit_mask, edit_mask)
+    assert state.classes == classes
+    assert state.record["note"] == 1
+    project.save(name, state)
+    again = project.load(name)
+    assert isinstance(again, StoredState)
+    np.testing.assert_array_equal(again.labels, labels)

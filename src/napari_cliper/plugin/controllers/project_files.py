@@ -27,7 +27,7 @@ from ...labels.labelled_image import PIXEL
 from ...segmentation import Composite, Progress
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import value_range
-from ..layers.large_annotation_layer import LargeAnnotationLayer
+from ..layers.large_annotation_layer import LargeAnnotationLayer, ready
 from .project_groups import GroupTask, group_of
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def load_image(
     grey = pixels.ndim == len(axes)
     limits = value_range(pixels) if grey and isinstance(pixels, LazyTiff | OmeZarr) else None
     sizes, channels = project.pixel_sizes(name), project.channels(name)
-    loaded = LoadedImage(pixels, axes, sizes, limits, channels), project.load(name)
+    state = ready(project.load(name))
+    loaded = LoadedImage(pixels, axes, sizes, limits, channels), state
     with suppress(FileError):  # on a read-only disk, images can still be viewed
         project.go_to(name)
     return loaded

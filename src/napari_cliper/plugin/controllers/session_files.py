@@ -25,6 +25,7 @@ from ...segmentation import Progress
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import AXES_KEY, ImageChoice, exceeds_memory, labels_shape
+from ..layers.large_annotation_layer import ready
 from ..layers.window_region import window_of
 from ..panels.offers_panel import Offer
 
@@ -101,7 +102,7 @@ def _read(
     """An annotation with its image, which may already be open; None if nothing was saved."""
     nothing = AnnotationState(np.zeros((1, 1), np.uint16), np.zeros((1, 1), np.uint8), {})
     try:
-        state = project.load(name)
+        state = ready(project.load(name))
     except FileError as error:
         return FoundAnnotation(name, nothing, {}, None, None, str(error))
     if state is None:

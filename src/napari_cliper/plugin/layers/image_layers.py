@@ -226,8 +226,12 @@ def labels_shape(choice: ImageChoice) -> tuple[int, ...]:
 
 
 def is_in_chunks(image: Image) -> bool:
-    """Whether the annotation of an image is in chunks: a plane with many pixels."""
-    shape = image_shape(image)
+    """Whether the annotation of an image is in chunks."""
+    return goes_in_chunks(image_shape(image))
+
+
+def goes_in_chunks(shape: tuple[int, ...]) -> bool:
+    """Whether an annotation of this shape is in chunks: a plane with many pixels."""
     many = math.prod(shape) > LARGEST_AT_ONCE**2 or exceeds_memory(shape)
     return len(shape) == 2 and many
 

@@ -23,7 +23,7 @@ from ...annotation.stored_accept import FEW, Accepted, StoredAccept
 from ...annotation.stored_edits import StoredEdits, region_of
 from ...annotation.stored_follow import StoredFollow
 from ...annotation.stored_rewrite import Rewritten
-from ...annotation.stored_state import StoredState
+from ...annotation.stored_state import StoredState, in_chunks
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
 from ...labels.regions import bounding_box
@@ -32,6 +32,7 @@ from .image_layers import (
     ImageChoice,
     Key,
     exceeds_memory,
+    goes_in_chunks,
     image_shape,
     is_in_chunks,
     transforms,
@@ -49,8 +50,8 @@ BLOCK = 2048
 
 def annotation_of(image: Image, name: str, state: AnnotationState | None = None) -> AnnotationLayer:
     """Return a new annotation of an image: of a large one with labels in chunks."""
-    in_chunks = isinstance(state, StoredState) and not state.store.in_memory
-    if in_chunks or is_in_chunks(image):
+    stored = isinstance(state, StoredState) and not state.store.in_memory
+    if stored or is_in_chunks(image):
         return LargeAnnotationLayer(image, name, state)
     return AnnotationLayer(image, name, state)
 
@@ -424,14 +425,16 @@ def numbers_of(
     return numbers
 
 
+def ready(state: AnnotationState | None) -> AnnotationState | None:
+    """Return a loaded annotation as `annotation_of` takes it without a wait; call it in a thread.
+
+    Earlier versions have saved that of an image of up to 8192 x 8192 px as two whole arrays.
+    """
+    return in_chunks(state) if state is not None and goes_in_chunks(state.shape) else state
+
+
 def _store_of(state: AnnotationState | None, shape: tuple[int, ...]) -> LabelStore:
-    if isinstance(state, StoredState):
-        return state.store
-    rows, columns = shape
-    store = LabelStore((rows, columns))
-    if state is not None:  # of an earlier version, in which it was in memory
-        store.write((slice(0, rows), slice(0, columns)), state.labels, state.edit_mask)
-    return store
+    return LabelStore(shape) if state is None else in_chunks(state).store
 
 
 def _parts_of(choice: ImageChoice) -> Iterator[tuple[ImageChoice, Region]]:
