@@ -135,6 +135,18 @@ def test_objects_are_saved_in_json_and_damaged_ones_are_ignored(plane):
     assert objects_in({"planes": "x", "smallest": -4}) == SavedObjects()
 
 
+def test_a_record_after_an_edit_is_that_of_the_objects_and_keeps_what_is_the_same(plane):
+    record = plane_record(plane)
+    named = edited(plane, lambda found: found.with_labels({1: 2}))
+    after = plane_record(named, plane, record)
+    assert after == plane_record(named)
+    assert after["objects"] is record["objects"]  # only the class has changed
+    assert after["removed"] is record["removed"]
+    for change in (lambda found: delete(found, [4]), lambda found: merge(found, [1, 2])):
+        other = edited(named, change)
+        assert plane_record(other, named, after) == plane_record(other)
+
+
 def test_a_class_is_renamed_merged_and_deleted_in_saved_objects(plane):
     saved = SavedObjects(choice=ObjectsChoice(diameters=(("cell", 20.0), ("fibre", 5.0))))
     saved = saved.with_plane(("", ()), plane_record(plane))

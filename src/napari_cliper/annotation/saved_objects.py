@@ -177,8 +177,18 @@ def _event(record: object) -> LinkEvent | None:
 # ---------------------------------------------------------------------- one plane
 
 
-def plane_record(plane: PlaneObjects) -> dict[str, Any]:
+def plane_record(
+    plane: PlaneObjects, before: PlaneObjects | None = None, record: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the objects of a plane as a dict for JSON.
+
+    Parameters
+    ----------
+    plane : PlaneObjects
+    before : PlaneObjects, optional
+        Earlier objects of the plane. Arrays that are still the same are not packed again.
+    record : mapping, optional
+        The record of these.
 
     Returns
     -------
@@ -189,10 +199,14 @@ def plane_record(plane: PlaneObjects) -> dict[str, Any]:
         ``touched``, whether an object was edited or deleted.
     """
     edited, objects = plane.edited, plane.objects
+    known = {} if before is None or record is None else record
+    same = before is not None and before.objects.numbers is objects.numbers
+    kept = before is not None and before.edited.removed is edited.removed
+    packed, removed = known.get("objects") if same else None, known.get("removed") if kept else None
     return {
         "shape": list(objects.numbers.shape),
-        "objects": _packed(objects.numbers),
-        "removed": _packed(edited.removed.view(np.uint8)),
+        "objects": packed or _packed(objects.numbers),
+        "removed": removed or _packed(edited.removed.view(np.uint8)),
         "ids": objects.ids.tolist(),
         "labels": objects.labels.tolist(),
         "classes": {str(label): row.name for label, row in plane.classes.items()},

@@ -245,6 +245,11 @@ def test_ctrl_z_after_accept_leaves_the_prediction(result, qtbot, settle):
     settle(result)
     assert not annotation(result).layer.data.any()
     assert predicted(result).visible
+    assert "was undone" in result.status_panel.message.text()  # not that it was accepted
+    press(result, qtbot, Qt.Key.Key_Z, shift=True)
+    settle(result)
+    assert annotation(result).layer.data.any()
+    assert "was redone" in result.status_panel.message.text()
 
 
 def test_undo_of_moved_and_reassigned_clicks(stack):

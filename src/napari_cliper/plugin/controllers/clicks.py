@@ -145,6 +145,8 @@ class ClickController(Controller):
             step_of = active.undo if step is HintHistory.undo else active.redo
             step_of()  # the layer outlives the dock
         elif owner is not None and step(self._history(owner.image)):
+            undone = step is HintHistory.undo
+            self.message.emit(ui_text.STEP_UNDONE if undone else ui_text.STEP_REDONE, False)
             self.hinted.emit(owner.image)
 
     def _history(self, image: Image) -> HintHistory:

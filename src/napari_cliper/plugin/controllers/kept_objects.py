@@ -114,8 +114,10 @@ class KeptObjects:
 
     def keep(self, key: Key, plane: PlaneObjects, record: object = None) -> None:
         """Use other objects of a plane; `record` is theirs if it is known already."""
+        if not isinstance(record, dict):
+            record = plane_record(plane, self._planes.get(key), self.saved.planes.get(key))
         self._planes[key] = plane
-        self._record(key, record if isinstance(record, dict) else plane_record(plane))
+        self._record(key, record)
 
     def _record(self, key: Key, record: Mapping[str, Any]) -> None:
         self.saved = self.saved.with_plane(key, record)

@@ -199,6 +199,8 @@ NEXT_UNCERTAIN_TIP = (
 )
 CURSOR_LAYER = "cursor"
 HINT_CHANGED_NOTHING = "The hint changed no pixel."
+STEP_UNDONE = "The last change of the annotation or the clicks was undone."
+STEP_REDONE = "The change of the annotation or the clicks was redone."
 COMPUTING_SIMILARITY = "Computing similar regions ..."
 NO_UNCERTAIN_PLACE = "No uncertain place is left to decide."
 
