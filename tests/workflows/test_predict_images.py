@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from dataclasses import replace
 
@@ -12,14 +13,20 @@ import tifffile
 import torch
 from distributed import LocalCluster
 
+from napari_cliper.annotation.edit_mask import ACCEPTED
+from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.project.prediction_store import (
     PREDICTIONS,
     PredictionKey,
     StoredPrediction,
 )
 from napari_cliper.annotation.project.project import Project
+from napari_cliper.annotation.stored_state import StoredState
+from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.io import images
 from napari_cliper.io.files import FileError
+from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.segmentation import (
     ClassPrompt,
     InvalidInputError,
@@ -30,10 +37,16 @@ from napari_cliper.segmentation import (
     SegmentationConfig,
     Segmenter,
     Stopped,
+    StoredLabels,
     Thresholds,
+    TileMemory,
+    Tiles,
+    Window,
     WorkerLostError,
 )
+from napari_cliper.segmentation.labelling import labels_by_chunk
 from napari_cliper.workflows import cluster as clusters
+from napari_cliper.workflows import predict_images as predicting
 from napari_cliper.workflows.cluster import Cluster
 from napari_cliper.workflows.predict_images import (
     Plane,
@@ -230,3 +243,59 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
             predict_images(
                 project, PredictionKey("new"), on_cluster(Cluster(scheduler=address), job), waiting
             )
+
+
+def test_a_large_image_is_read_by_tile_labelled_by_chunk_and_kept_in_a_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(predicting, "LARGE_PIXELS", 200 * 200)
+    monkeypatch.setattr(images, "LAZY_PIXELS", 200 * 200)
+    monkeypatch.setattr(labels_by_chunk, "CHUNK", 96)
+    monkeypatch.setattr(labels_by_chunk, "REDUCED_PIXELS", 80 * 80)
+    scene = make_scene((256, 320), 1_000_003, unit=256)
+    tifffile.imwrite(tmp_path / "big.tif", scene.image, tile=(64, 64), photometric="rgb")
+    project = Project.create(tmp_path / "project", [tmp_path / "big.tif"])
+    config = SegmentationConfig(model="demo", device="cpu", tiles=Tiles(128, 32), refiner="none")
+    segmenter = Segmenter(config, tile_store=TileMemory())
+    classes, told = all_classes(), []
+
+    def predict(plane, _report):
+        assert not isinstance(plane.pixels, np.ndarray)
+        scores = segmenter.score(segmenter.embed(plane.pixels), classes)
+        thresholds = scores.settings.thresholds
+        predict.expected = scores.to_labels(thresholds)
+        found = stored_prediction(scores, thresholds, Monitor(told.append))
+        assert found.labels.complete
+        return found
+
+    keys = PredictionKey("one"), PredictionKey("two")
+    for key in keys:  # the second replaces the first
+        assert predict_images(project, key, one_by_one(predict)).run == ("big",)
+    found = Project.open(project.folder).prediction("big", keys[1])
+    assert isinstance(found.labels, StoredLabels)
+    np.testing.assert_array_equal(found.labels[:, :], predict.expected)
+    np.testing.assert_array_equal(found.labels[90:100, 7], predict.expected[90:100, 7])
+    part = Window(10, 20, 200, 300)
+    np.testing.assert_array_equal(found.labels.seen(part), predict.expected[part.slices])
+    np.testing.assert_array_equal(found.labels.seen(part, 2), predict.expected[10:200:2, 20:300:2])
+    assert found.labels.seen(part, 4).shape == (48, 70)
+    assert found.labels.found == set(np.unique(predict.expected).tolist()) - {0}
+    assert found.labels.complete
+    assert found.uncertainty.shape == found.labels.reduced.shape
+    folders = [one for one in (project.folder / PREDICTIONS).iterdir() if one.is_dir()]
+    assert len(folders) == 1
+    assert ("Labelling", 11, 12) in [(one.stage, one.done, one.total) for one in told]
+
+    store = LabelStore((256, 320))
+    store.write((slice(0, 128), slice(0, 320)), np.uint16(1), np.uint8(ACCEPTED))
+    project.save("big", StoredState(store, {1: ClassRow("a")}))
+    confirmed = predicting.confirmed_in(project, "big", found)
+    rows = len(confirmed)
+    assert confirmed[: rows // 2].all()
+    assert not confirmed[rows // 2 + 1 :].any()
+
+    shutil.rmtree(folders[0])
+    assert project.prediction("big", keys[1]) is None
+    assert predict_images(project, keys[1], one_by_one(predict)).run == ("big",)
+    project.remove_image("big")
+    assert not list((project.folder / PREDICTIONS).iterdir())

@@ -257,7 +257,8 @@ class Session:
         scores, *_ = self._scores(request, report, should_stop, passing=True)
         from ..workflows.predict_images import stored_prediction  # noqa: PLC0415 - torch
 
-        return stored_prediction(scores, request.thresholds or scores.settings.thresholds)
+        thresholds = request.thresholds or scores.settings.thresholds
+        return stored_prediction(scores, thresholds, Monitor(report, should_stop))
 
     def prototypes_of(
         self,

@@ -42,6 +42,7 @@ from .labelling.live_labels import LiveLabels as LiveLabels
 from .labelling.live_labels import Shortfall as Shortfall
 from .labelling.live_labels import UserHints as UserHints
 from .labelling.live_labels import corrected as corrected
+from .labelling.stored_labels import StoredLabels as StoredLabels
 from .labelling.thresholds import AGREEMENT_LIMIT as AGREEMENT_LIMIT
 from .labelling.thresholds import Thresholds as Thresholds
 from .labelling.uncertainty import most_uncertain as most_uncertain

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,18 +20,25 @@ from numpy.typing import NDArray
 from ..annotation.edit_mask import OPEN
 from ..annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ..annotation.project.project import Project
+from ..annotation.stored_grid import on_grid
+from ..annotation.stored_state import StoredState
 from ..io.files import DiskError, FileError
 from ..io.images import pixel_size_of
 from ..segmentation import (
     ClassPrompt,
     Composite,
     InvalidInputError,
+    LabelsByChunk,
     LiveLabels,
     Monitor,
     OutOfMemoryError,
     Progress,
     SegmentationConfig,
     Thresholds,
+    Window,
+    in_chunks,
+    labels_by_chunk,
+    live_on_grid,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +69,9 @@ Predicted = tuple[str, StoredPrediction | Exception]
 
 Way = Callable[[Iterator[Plane], Monitor], Iterator[Predicted]]
 """Predicts images: `one_by_one`, or `predict_on_cluster.on_cluster`."""
+
+LARGE_PIXELS = 1 << 26
+"""An image with more pixels is read by tile and labelled by chunk."""
 
 AHEAD = 2
 """Images that are read before they are needed, and that are saved at the same time."""
@@ -248,18 +259,47 @@ def _found_or_read(
         found = project.prediction(name, key)
         if found is not None:
             return found
-        pixels, middle = middle_plane(project.open_image(name)[0])
+        pixels, middle = middle_plane(project.open_image(name)[0], lazy=True)
         return Plane(name, pixels, pixel_size_of(project.image(name).path)), middle
     except ONE_IMAGE as error:
         return error
 
 
-def stored_prediction(scores: ScoreMaps, thresholds: Thresholds) -> StoredPrediction:
-    """Return the prediction of an image from its scores, with its final stage."""
+def stored_prediction(
+    scores: ScoreMaps,
+    thresholds: Thresholds,
+    monitor: Monitor | None = None,
+    *,
+    whole: bool = False,
+) -> StoredPrediction:
+    """Return the prediction of an image from its scores, with its final stage.
+
+    That of an image in tiles with more than `LARGE_PIXELS` is labelled chunk by chunk.
+
+    Parameters
+    ----------
+    scores : ScoreMaps
+    thresholds : Thresholds
+    monitor : Monitor, optional
+        Told of each chunk; can stop in between.
+    whole : bool
+        Label all at once, whatever the size.
+    """
     stage = scores.stages[-1]
-    live = LiveLabels(scores, stage)
+    labels: Any
+    large = math.prod(scores.shape) > LARGE_PIXELS and not whole
+    if large and scores.config.tiles is not None and in_chunks(scores):
+        live = live_on_grid(scores)[stage]
+        labels = labels_by_chunk(scores, {stage: live}, thresholds)[stage]
+        missing = labels.missing(Window(0, 0, *labels.shape))
+        for done, chunk in enumerate(missing):
+            (monitor or Monitor()).tell("Labelling", done, len(missing))
+            labels.compute(chunk)
+    else:
+        live = LiveLabels(scores, stage)
+        labels = live.labels(thresholds)
     return StoredPrediction(
-        live.labels(thresholds),
+        labels,
         live.uncertainty(thresholds),
         stage,
         tuple(scores.stage().class_scores.tolist()),
@@ -267,21 +307,24 @@ def stored_prediction(scores: ScoreMaps, thresholds: Thresholds) -> StoredPredic
     )
 
 
-def middle_plane(pixels: Any) -> tuple[Any, tuple[int, ...]]:
+def middle_plane(pixels: Any, *, lazy: bool = False) -> tuple[Any, tuple[int, ...]]:
     """Return the middle plane of an image, (Y, X) or (Y, X, C), and its indices.
 
-    That of a `Composite` is one, with its channels in memory.
+    That of a `Composite` is one, with its channels in memory. With `lazy`, an image of one plane
+    with more than `LARGE_PIXELS` stays as it is.
     """
     colours = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
     sides = pixels.shape[:-1] if colours else pixels.shape
     middle = tuple((side - 1) // 2 for side in sides[:-2])
     if isinstance(pixels, Composite):
         return pixels.read(middle), middle
+    if lazy and not middle and math.prod(sides) > LARGE_PIXELS:
+        return pixels, middle
     return np.asarray(pixels[middle]), middle
 
 
 def confirmed_in(project: Project, name: str, prediction: StoredPrediction) -> NDArray[np.bool_]:
-    """Return which pixels of a predicted plane are accepted or painted, (Y, X) bool.
+    """Return which pixels of the uncertainty of a plane are accepted or painted, (Y, X) bool.
 
     All False for an image without an annotation of its size.
 
@@ -290,7 +333,13 @@ def confirmed_in(project: Project, name: str, prediction: StoredPrediction) -> N
     FileError
         As `Project.peek`.
     """
-    state, shape = project.peek(name), prediction.labels.shape
+    state, shape = project.peek(name), prediction.uncertainty.shape
+    if isinstance(prediction.labels, LabelsByChunk):
+        if not isinstance(state, StoredState) or state.store.shape != prediction.labels.shape:
+            return np.zeros(shape, bool)
+        whole = tuple(slice(0, side) for side in state.store.shape)
+        decided: NDArray[np.bool_] = on_grid(state.store, (whole[0], whole[1]), shape)[1] != OPEN
+        return decided
     if state is None or state.edit_mask.ndim != len(prediction.plane) + 2:
         return np.zeros(shape, bool)
     if any(at >= side for at, side in zip(prediction.plane, state.edit_mask.shape, strict=False)):

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
+
+import numpy as np
 
 from ..annotation.project.prediction_store import StoredPrediction
 from ..segmentation import (
     ClassPrompt,
+    Composite,
     InvalidInputError,
     Monitor,
     OutOfMemoryError,
@@ -49,10 +53,15 @@ def on_cluster(cluster: Cluster, job: PredictionJob) -> Way:
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
         with cluster.workplace(partial(_Predicting, job), monitor) as place:
-            for plane, found in place.each(_predict, planes, monitor):
+            sent = (one._replace(pixels=_in_memory(one.pixels)) for one in planes)
+            for plane, found in place.each(_predict, sent, monitor):
                 yield plane.name, found
 
     return way
+
+
+def _in_memory(pixels: Any) -> Any:
+    return pixels if isinstance(pixels, Composite) else np.asarray(pixels)
 
 
 class _Predicting:
@@ -76,7 +85,7 @@ class _Predicting:
             prototype_weight=job.prototype_weight,
             pixel_size=plane.pixel_size,
         )
-        return stored_prediction(scores, job.thresholds)
+        return stored_prediction(scores, job.thresholds, whole=True)
 
 
 def _predict(own: _Predicting, plane: Plane) -> StoredPrediction | Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -10,7 +12,13 @@ from PIL import Image as Picture
 
 from napari_cliper.annotation.edit_mask import ACCEPTED
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.io import images
 from napari_cliper.plugin import engine_session
+from napari_cliper.plugin.layers import image_layers, window_region
+from napari_cliper.plugin.layers.prediction_layers import LargePrediction
+from napari_cliper.segmentation import StoredLabels
+from napari_cliper.segmentation.labelling import labels_by_chunk
+from napari_cliper.workflows import predict_images
 
 pytestmark = pytest.mark.one_binding
 
@@ -187,3 +195,34 @@ def test_the_saved_prediction_of_a_stack_is_found_from_any_plane(dock, tmp_path,
 def test_without_a_project_there_is_no_such_entry(dock):
     dock.run_panel.menu.aboutToShow.emit()
     assert not any("All images" in one.text() for one in dock.run_panel.menu.actions())
+
+
+def test_a_large_image_is_labelled_by_chunk_shown_and_accepted(dock, tmp_path, qtbot, monkeypatch):
+    monkeypatch.setattr(image_layers, "LARGEST_IN_MEMORY", 256)
+    monkeypatch.setattr(window_region, "WINDOW", 256)
+    monkeypatch.setattr(predict_images, "LARGE_PIXELS", 256 * 256)
+    monkeypatch.setattr(images, "LAZY_PIXELS", 256 * 256)
+    monkeypatch.setattr(labels_by_chunk, "CHUNK", 128)
+    scene = make_scene((320, 320), 1_000_003, unit=256).image
+    tifffile.imwrite(tmp_path / "slide.tif", scene, tile=(64, 64), photometric="rgb")
+    dock.viewer.layers.clear()
+    dock.engine_panel.setValue(replace(dock.engine_panel.value(), refiner="none"))
+    dock.tiles_panel.setValue(60.0)
+    dock.project_controller.create(tmp_path / "project", [tmp_path / "slide.tif"])
+    shown(dock, qtbot, "slide")
+    entry(dock).trigger()
+    ended(dock, qtbot)
+    assert dock.status_panel.message.text().startswith("Segmented 1 image.")
+    seen = dock.result.seen()
+    assert isinstance(seen, LargePrediction)
+    assert isinstance(seen.labels, StoredLabels)
+    expected = seen.labels[:, :]
+    assert expected.any()
+    np.testing.assert_array_equal(seen.layer.data[0][100:200, 50:120], expected[100:200, 50:120])
+    dock.annotation_controller.accept()
+    qtbot.waitUntil(lambda: dock.idle, timeout=60_000)
+    mine = dock.annotation_controller.of(dock.project_controller.layer)
+    np.testing.assert_array_equal(mine.state().labels[:, :], expected)
+    dock.project_panel.order_button.click()
+    ended(dock, qtbot)
+    assert "0%" in dock.project_panel.images.item(0).text()  # all is decided

@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -357,7 +357,7 @@ def _saved_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 # ---------------------------------------------------------------------- deleting files
 
 
-def remove(folder: Path, names: tuple[str, ...]) -> None:
+def remove(folder: Path, names: Iterable[str]) -> None:
     """Delete files and folders; one that is open in another program stays until the next save."""
     for name in names:
         if (folder / name).is_dir():

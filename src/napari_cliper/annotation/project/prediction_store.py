@@ -1,28 +1,35 @@
 """Predictions that a project keeps, one for each image, until they are out of date.
 
-    predictions/NAME.npz    labels, uncertainty and a record in JSON
+    predictions/NAME.npz              labels, uncertainty and a record in JSON
+    predictions/NAME.CODE.zarr        labels of a large image that was labelled by chunk
 
-Labels are uint8 or uint16, the uncertainty is uint8 from 0 to 255, both compressed. The record has
-a key of what the prediction was made with (words, configuration, thresholds, prototypes) and the
-size and time of the image file: a prediction of anything else counts as missing.
+NAME.npz of the latter has the labels of a reduced copy of the image, and names the folder: both are
+replaced together. Labels are uint8 or uint16, the uncertainty is uint8 from 0 to 255, all
+compressed. The record has a key of what the prediction was made with (words, configuration,
+thresholds, prototypes) and the size and time of the image file: a prediction of anything else
+counts as missing.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from ...io.files import cannot
 from ...io.ome_zarr_images import files_of
-from ...segmentation import atomic
+from ...segmentation import LabelsByChunk, StoredLabels, Window, atomic
+from ..chunks import CHUNK
 from .annotation_record import make_folder, remove
 
 PREDICTIONS = "predictions"
@@ -35,10 +42,11 @@ class StoredPrediction:
 
     Parameters
     ----------
-    labels : (Y, X) uint8 or uint16 array
+    labels : (Y, X) uint8 or uint16 array or LabelsByChunk
         0 is background, i + 1 is class i.
     uncertainty : (Y, X) float32 array
-        0 (certain) to 1; kept in steps of 1 / 255.
+        0 (certain) to 1; kept in steps of 1 / 255. Beside a `LabelsByChunk`, that of the reduced
+        copy of the image.
     stage : str
         Which stage it is of.
     scores : tuple of float
@@ -49,7 +57,7 @@ class StoredPrediction:
         How it was made; JSON-serialisable.
     """
 
-    labels: NDArray[np.uint8 | np.uint16]
+    labels: NDArray[np.uint8 | np.uint16] | LabelsByChunk
     uncertainty: NDArray[np.float32]
     stage: str
     scores: tuple[float, ...]
@@ -144,8 +152,9 @@ class PredictionStore:
                 labels, uncertainty = arrays["labels"], arrays["uncertainty"]
                 if labels.dtype not in (np.uint8, np.uint16) or labels.shape != uncertainty.shape:
                     return None
+                by_chunk = self._by_chunk(record, labels)
                 return StoredPrediction(
-                    labels,
+                    labels if by_chunk is None else by_chunk,
                     uncertainty.astype(np.float32) / _STEPS,
                     str(record["stage"]),
                     tuple(map(float, record["scores"])),
@@ -166,8 +175,11 @@ class PredictionStore:
             If it cannot be written.
         """
         make_folder(self.folder)
-        path = self._path(file)
+        path, labels, large = self._path(file), prediction.labels, dict[str, Any]()
         try:
+            if isinstance(labels, LabelsByChunk):
+                large = self._written(file, labels)
+                labels = labels.reduced
             record = {
                 "key": [key.settings, key.prototypes],
                 "image": image.found(),
@@ -175,19 +187,42 @@ class PredictionStore:
                 "scores": prediction.scores,
                 "plane": prediction.plane,
                 "record": prediction.record,
+                **large,
             }
             text = np.frombuffer(json.dumps(record).encode(), np.uint8)
             steps = np.round(prediction.uncertainty * _STEPS).astype(np.uint8)
             with atomic.replacing(path) as part, part.open("wb") as target:
-                np.savez_compressed(
-                    target, labels=prediction.labels, uncertainty=steps, record=text
-                )
+                np.savez_compressed(target, labels=labels, uncertainty=steps, record=text)
         except OSError as error:
             raise cannot("write", path, error) from error
+        remove(self.folder, self._folders(file) - {large.get("folder", "")})
 
     def remove(self, file: str) -> None:
         """Delete the prediction of an image."""
-        remove(self.folder, (self._path(file).name,))
+        remove(self.folder, {self._path(file).name, *self._folders(file)})
+
+    def _written(self, file: str, labels: LabelsByChunk) -> dict[str, Any]:
+        """Write labels by chunk to a new folder; returns what the record says of it."""
+        name = f"{file}.{token_hex(4)}.zarr"
+        array = zarr.create_array(
+            self.folder / name, shape=labels.shape, chunks=(CHUNK, CHUNK), dtype=labels.dtype
+        )
+        for chunk in labels.chunks(Window(0, 0, *labels.shape)):
+            array[chunk.slices] = labels[chunk.slices]
+        return {"folder": name, "pixels": labels.counts.tolist()}
+
+    def _by_chunk(self, record: Mapping[str, Any], reduced: Any) -> StoredLabels | None:
+        """The labels of a large image; None for another one."""
+        if "folder" not in record:
+            return None
+        array: Any = zarr.open_array(self.folder / str(record["folder"]), mode="r")
+        if array.dtype != reduced.dtype or array.ndim != 2:
+            raise ValueError("the labels are those of another prediction")
+        return StoredLabels(array, reduced, np.array(record["pixels"], np.int64))
+
+    def _folders(self, file: str) -> set[str]:
+        """Names of the folders with labels of an image, of interrupted saves too."""
+        return {one.name for one in self.folder.glob(f"{glob.escape(file)}.????????.zarr")}
 
     def _path(self, file: str) -> Path:
         return self.folder / f"{file}.npz"

@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 
 from ...annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ...annotation.project.project import Project
 from ...labels.label_class import ClassRow
-from ...segmentation import Monitor, Progress
+from ...segmentation import Composite, Monitor, Progress
 from ...workflows.active_learning import Ranking, uncertain_first
 from ...workflows.predict_images import (
     Plane,
@@ -26,6 +27,7 @@ from .. import preferences, ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
 from ..layers.image_layers import ImageChoice, labels_shape
+from ..layers.lazy_planes import LazyPlane
 from ..panels.project_panel import ProjectPanel
 from ..panels.run_panel import RunEntry, RunPanel
 from ..pytorch_loading import load_pytorch
@@ -204,7 +206,11 @@ def _predict(
     plane: Plane,
     report: Callable[[Progress], None],
 ) -> StoredPrediction:
-    one = replace(request, read=lambda: plane.pixels, pixel_size=plane.pixel_size)
+    pixels = plane.pixels
+    if not isinstance(pixels, np.ndarray | Composite):  # read by tile
+        rows, columns = (slice(0, side) for side in pixels.shape[:2])
+        pixels = LazyPlane(pixels, (), (rows, columns))
+    one = replace(request, read=lambda: pixels, pixel_size=plane.pixel_size)
     return session.predict(one, report, should_stop)
 
 

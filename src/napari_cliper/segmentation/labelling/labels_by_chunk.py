@@ -151,7 +151,7 @@ class HintedLabels:
     def _hints_at(self, window: Window, shape: tuple[int, int]) -> NDArray[np.int32]:
         """The hints at the pixels of a part of the image."""
         pixels = self.hints.pixels
-        here: NDArray[np.int32] = _of_cells(self.hints.labels, window, shape)
+        here: NDArray[np.int32] = of_cells(self.hints.labels, window, shape)
         if pixels is None or (here == _OPEN).all():
             return here
         return pixels.at(window)
@@ -216,7 +216,7 @@ class LabelsByChunk:
         index = where if isinstance(where, tuple) else (where,)
         region = self._region(index)
         found = np.empty(region.shape, self.dtype)
-        for chunk in self._chunks(region):
+        for chunk in self.chunks(region):
             found[chunk.within(region).slices] = self._labels(chunk)[region.within(chunk).slices]
         return found[
             tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in index)
@@ -255,8 +255,8 @@ class LabelsByChunk:
         """
         down = np.arange(region.top, region.bottom, step)
         across = np.arange(region.left, region.right, step)
-        found: LabelArray = _of_cells(self.reduced, region, self.shape, step)
-        for chunk in self._chunks(region) if step <= self.FINE else ():
+        found: LabelArray = of_cells(self.reduced, region, self.shape, step)
+        for chunk in self.chunks(region) if step <= self.FINE else ():
             with self._lock:
                 known = chunk in self._known
             if known:
@@ -269,7 +269,7 @@ class LabelsByChunk:
     def missing(self, region: Window) -> list[Window]:
         """Return the chunks of a region that are not known yet, those in its middle first."""
         with self._lock:
-            found = [one for one in self._chunks(region) if one not in self._known]
+            found = [one for one in self.chunks(region) if one not in self._known]
         return sorted(found, key=lambda one: math.dist(_middle(one), _middle(region)))
 
     def compute(self, chunk: Window) -> None:
@@ -295,8 +295,8 @@ class LabelsByChunk:
         flat: LabelArray = np.frombuffer(zlib.decompress(packed.labels), self.dtype)
         return flat.reshape(chunk.shape)
 
-    def _chunks(self, region: Window) -> Iterator[Window]:
-        """The chunks that a region touches."""
+    def chunks(self, region: Window) -> Iterator[Window]:
+        """Yield the chunks that a region touches."""
         height, width = self.shape
         for top in range(region.top - region.top % CHUNK, region.bottom, CHUNK):
             for left in range(region.left - region.left % CHUNK, region.right, CHUNK):
@@ -360,7 +360,7 @@ def live_on_grid(scores: ScoreMaps) -> dict[Stage, LiveLabels]:
     }
 
 
-def _of_cells(
+def of_cells(
     grid: NDArray[Any], region: Window, shape: tuple[int, int], step: int = 1
 ) -> NDArray[Any]:
     """The value of the cell of a grid in which each pixel of a region of an image lies."""
