@@ -100,9 +100,9 @@ def test_results_lie_as_their_images_and_the_same_command_goes_on(
     encoded = []
     each = Segmenter.embed_each
 
-    def counted(self, images, monitor):
+    def counted(self, images, monitor, **options):
         encoded.extend(images)
-        return each(self, images, monitor)
+        return each(self, images, monitor, **options)
 
     monkeypatch.setattr(Segmenter, "embed_each", counted)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.*")}

@@ -112,7 +112,12 @@ class ImageReader:
         return found
 
     def features_of_each(
-        self, images: Sequence[ImageInput], settings: Settings, monitor: Monitor
+        self,
+        images: Sequence[ImageInput],
+        settings: Settings,
+        monitor: Monitor,
+        *,
+        together: bool = False,
     ) -> list[ClipFeatures]:
         """CLIP's features of images or tiles of one size.
 
@@ -122,18 +127,18 @@ class ImageReader:
         settings : Settings
             Those of the configuration; without sliding windows for a tile.
         monitor : Monitor
+        together : bool
+            See `Segmenter.embed_each`.
         """
         with ExitStack() as stack:
 
-            def network(name: str, *, together: bool = False) -> Any:
+            def network(name: str) -> Any:
                 job = self.networks.for_one_job(name, monitor, together=together)
                 return stack.enter_context(job)
 
             beside = {name: network(name) for name in METHODS[self.config.method].needs}
-            clip = network("clip", together=self.networks.device.type == "cpu")
-            return self.method.read_each(
-                ImageNetworks(clip.image, **beside), images, settings, monitor
-            )
+            networks = ImageNetworks(network("clip").image, **beside)
+            return self.method.read_each(networks, images, settings, monitor)
 
     def at_once(self, shape: tuple[int, int]) -> int:
         """Return how many images of (Y, X) pixels CLIP encodes in one pass.

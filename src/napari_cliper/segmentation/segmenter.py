@@ -230,20 +230,18 @@ class Segmenter:
         return found
 
     def embed_each(
-        self, images: Sequence[RGBImage | TiledImage], monitor: Monitor
+        self, images: Sequence[RGBImage | TiledImage], monitor: Monitor, *, together: bool = False
     ) -> list[ImageEmbedding]:
         """Encode images of one size from `check`, at most `at_once` of them, in one pass.
 
-        The images do not influence each other.
+        The images do not influence each other. With `together`, CLIP encodes others for other
+        threads at the same time, at most `beside` of them.
         """
         whole = [one for one in images if isinstance(one, RGBImage)]
-        if len(whole) == len(images):
-            return embed_whole(self.reader, whole, monitor)
-        return [
+        tiled = [one for one in images if isinstance(one, TiledImage)]
+        return (embed_whole(self.reader, whole, monitor, together=together) if whole else []) + [
             embed_tiled(self.reader, self.tile_store, one, self._tiles_of(one), monitor)
-            if isinstance(one, TiledImage)
-            else embed_whole(self.reader, [one], monitor)[0]
-            for one in images
+            for one in tiled
         ]
 
     def at_once(self, shape: tuple[int, int]) -> int:

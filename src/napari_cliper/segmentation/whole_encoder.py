@@ -18,7 +18,7 @@ from .results import ImageEmbedding
 
 
 def embed_whole(
-    reader: ImageReader, images: Sequence[RGBImage], monitor: Monitor
+    reader: ImageReader, images: Sequence[RGBImage], monitor: Monitor, *, together: bool
 ) -> list[ImageEmbedding]:
     """Run the networks on images of one size; they do not influence each other.
 
@@ -27,6 +27,8 @@ def embed_whole(
     reader : ImageReader
     images : sequence of RGBImage
     monitor : Monitor
+    together : bool
+        See `Segmenter.embed_each`.
     """
     networks, seconds = reader.networks, dict[str, float]()
     with networks.guard("encoding the image"), torch.inference_mode():
@@ -39,7 +41,7 @@ def embed_whole(
                 ImageInput(resized(one.pixels, shape, reader.method.resampling), one.pixels, own)
                 for one, own in zip(images, masks, strict=True)
             ]
-            features = reader.features_of_each(inputs, reader.settings, monitor)
+            features = reader.features_of_each(inputs, reader.settings, monitor, together=together)
         with timed(seconds, "refiner"):
             attention = [reader.attention(one.pixels, monitor) for one in images]
     each = {name: value / len(images) for name, value in seconds.items()}

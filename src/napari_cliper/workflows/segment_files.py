@@ -231,10 +231,15 @@ def encode(
     segmenter: Segmenter,
     images: Sequence[tuple[Source, ReadImage]],
     monitor: Monitor,
+    *,
+    together: bool = False,
 ) -> list[ImageEmbedding]:
-    """Run the image networks on images of one size that are no stacks."""
+    """Run the image networks on images of one size that are no stacks.
+
+    `together` is that of `Segmenter.embed_each`.
+    """
     with naming_memory(images[0][0].path, "segmenting it"), reading_errors():
-        return [*segmenter.embed_each([one.first for _, one in images], monitor)]
+        return segmenter.embed_each([one.first for _, one in images], monitor, together=together)
 
 
 def segment_stack(

@@ -240,7 +240,8 @@ class _Pipeline:
         """Encode an image, label it and write its files."""
         use_cpu_threads(max(self.threads // self.count, 1))
         try:
-            (found,) = encode(self.run.segmenter, [(ready.source, ready.image)], monitor)
+            one = (ready.source, ready.image)
+            (found,) = encode(self.run.segmenter, [one], monitor, together=True)
         except OF_ONE_IMAGE as error:
             outcome = ready.failed(error)
             self.run.commit(outcome)
