@@ -108,6 +108,9 @@ def test_files_of_other_programs(tmp_path):
         assert found.classes == {}
     (tmp_path / "a.csv").write_text("region,area\n1,2\n")  # a table of something else
     assert read_objects(tmp_path / "a.png").classes == {}
+    # a row that ends early, one that is empty, and one that repeats another
+    (tmp_path / "a.csv").write_text("object,class\n1,nucleus\n2\n3,\n1,nucleus\n1\n")
+    assert read_objects(tmp_path / "a.png").classes == {1: "nucleus"}
     ring = [[10, 10], [20, 10], [20, 20], [10, 20], [10, 10]]
     features = [{"geometry": {"type": "Polygon", "coordinates": [ring]}, "properties": None}]
     (tmp_path / "d.geojson").write_text(json.dumps(features))
@@ -126,6 +129,8 @@ def test_what_cannot_be_read_is_named(tmp_path):
     tifffile.imwrite(tmp_path / "above.tif", np.full(SHAPE, 4_000_000_000, np.uint32))
     tifffile.imwrite(tmp_path / "table.tif", np.ones(SHAPE, np.uint8))
     (tmp_path / "table.csv").write_text("object,class\nfive,nucleus\n")
+    tifffile.imwrite(tmp_path / "twice.tif", np.ones(SHAPE, np.uint8))
+    (tmp_path / "twice.csv").write_text("object,class\n1,nucleus\n1,crystal\n")
     (tmp_path / "bad.geojson").write_text('{"features": [{"geometry": {"type": "Point"}}]}')
     (tmp_path / "bad.txt").write_text("0 0.5 0.5\n")
     (tmp_path / "bad.zarr").mkdir()
@@ -134,6 +139,7 @@ def test_what_cannot_be_read_is_named(tmp_path):
         "below.tif": "objects from -1",
         "above.tif": "only 0 to 2147483647",
         "table.tif": "table of objects .* cannot be read",
+        "twice.tif": "object 1 has two classes, 'nucleus' and 'crystal'",
         "bad.geojson": "is not GeoJSON with polygons",
         "bad.txt": "at least three points",
         "bad.zarr": "bad.zarr",

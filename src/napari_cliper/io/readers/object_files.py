@@ -209,10 +209,10 @@ def _table(image: Path) -> tuple[dict[int, str], dict[str, int]] | None:
             file.seek(0)
             # Spreadsheets write semicolons where the comma is the decimal sign.
             delimiter = ";" if ";" in head and "," not in head else ","
-            rows = list(csv.DictReader(file, delimiter=delimiter))
+            rows = list(csv.DictReader(file, delimiter=delimiter, restval=""))
         if not rows or not {"object", "class"} <= rows[0].keys():
             return None  # another table
-        found = {int(row["object"]): row["class"].strip().removeprefix("'") for row in rows}
+        found = _classes_of(rows)
         labels = {found[int(row["object"])]: int(row.get("label") or 0) for row in rows}
     except OSError as error:
         raise cannot("read", path, error) from error
@@ -223,6 +223,24 @@ def _table(image: Path) -> tuple[dict[int, str], dict[str, int]] | None:
         ) from error
     classes = {number: name for number, name in found.items() if name}
     return classes, {name: label for name, label in labels.items() if name and label > 0}
+
+
+def _classes_of(rows: Sequence[Mapping[str, str]]) -> dict[int, str]:
+    """The class of each object in the rows of a table, "" without one.
+
+    Raises
+    ------
+    ValueError
+        For an object with two classes, or a number that is none.
+    """
+    found: dict[int, str] = {}
+    for row in rows:
+        number, name = int(row["object"]), row["class"].strip().removeprefix("'")
+        known = found.get(number) or name
+        if name and known != name:
+            raise ValueError(f"object {number} has two classes, {known!r} and {name!r}")
+        found[number] = known
+    return found
 
 
 def _of_zarr(path: Path) -> ImportedObjects:
