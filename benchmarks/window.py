@@ -156,6 +156,8 @@ def session(side: int, *, lazy: bool, whole: bool, still: bool) -> None:
     loop.measure("Accept", annotations.accept)
     loop.measure("Undo accept", layer.undo)
     loop.measure("Accept again, and autosave", annotations.accept)
+    loop.measure("Stroke on accepted pixels", stroke)
+    loop.measure("Undo the stroke", layer.undo)
     if lazy:
         loop.measure("Move the view", lambda: look_at(dock, middle + 4000, middle, 1.0))
         loop.measure("Undo what is out of sight", layer.undo)

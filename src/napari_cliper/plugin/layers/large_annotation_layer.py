@@ -248,12 +248,11 @@ class LargeAnnotationLayer(AnnotationLayer):
             Number of pixels whose label changed. None if other changes since then require accepting
             again.
         """
-        self.follow()
         work, found = accepted.work, accepted.changes
-        stale = self.store.changed_since(accepted.fork) & found.keys()
-        if len(stale) > FEW:
-            return None
         with self.as_one_step():
+            stale = self.store.changed_since(accepted.fork) & found.keys()
+            if len(stale) > FEW:
+                return None
             self.edits.merge(
                 accepted.fork, [one for changes, _ in found.values() for one in changes]
             )
@@ -268,10 +267,9 @@ class LargeAnnotationLayer(AnnotationLayer):
         int or None
             Number of pixels whose label changed. None if the labels have changed meanwhile.
         """
-        self.follow()
-        if found.outdated(self.store):
-            return None
         with self.as_one_step():
+            if found.outdated(self.store):
+                return None
             self.edits.merge(found.fork, found.changes)
         return found.changed
 
