@@ -24,6 +24,23 @@ def test_words_typed_but_not_entered_are_run(dock, run):
     assert [row.name for row in dock.shown.rows][-1] == "yeast"
 
 
+def test_why_a_run_was_refused_goes_with_its_cause(dock, qtbot):
+    foot, classes = dock.status_panel.message, dock.classes_panel
+    classes.setValue([])
+    dock.run()
+    assert foot.text().startswith("There are no words to look for.")
+    classes.field.setText("nucleus, nucleus")
+    assert foot.text() == ""  # there are words now
+    dock.run()
+    assert dock.job is None
+    assert "is the name of two classes" in classes.message.text()
+    classes.field.setText("nucleus, ")
+    assert classes.message.isHidden()  # it is being corrected
+    dock.run()
+    qtbot.waitUntil(lambda: dock.job is None, timeout=60_000)
+    assert [row.name for row in classes.value()] == ["nucleus"]
+
+
 def test_words_changed_during_a_run_belong_to_the_next(dock, qtbot):
     dock.run()
     dock.classes_panel.add_words("yeast")

@@ -127,8 +127,16 @@ def _from_yaml(text: str) -> tuple[ClassRow, ...]:
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except _YAML_ERRORS as error:
-        raise InvalidInputError(f"it is not YAML: {' '.join(str(error).split())}") from error
+        raise InvalidInputError(f"it is not YAML: {_problem_of(error)}") from error
     return _from_data(data)
+
+
+def _problem_of(error: Exception) -> str:
+    """Why a text is not YAML, with the line if that is known."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return " ".join(str(error).split())
+    mark = error.problem_mark
+    return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
 
 
 def _to_yaml(rows: Sequence[ClassRow]) -> str:

@@ -192,7 +192,7 @@ def test_nothing_of_a_coco_file_is_read_as_empty(tmp_path):
         ({"annotations": [square | {"category_id": None}]}, "Annotation number 1"),
         ({"annotations": [square | {"image_id": [[]]}]}, "Annotation number 1"),
         ({"annotations": ["a"]}, "Annotation number 1"),
-        ({"annotations": {"1": square}}, "not COCO JSON"),
+        ({"annotations": {"1": square}}, "not COCO JSON: images, annotations and categories"),
         ({"images": [image, image | {"file_name": "b.png"}]}, "number 1 and 2"),
         ({"categories": [category, {"id": 1, "name": "nucleus"}]}, "number 1 and 2"),
         ({"categories": [{"id": 1, "name": None}]}, "Category number 1"),

@@ -238,7 +238,7 @@ def open_coco(path: str | Path) -> CocoFile:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise FileError(
-            f"{path} is not COCO JSON: {error!r}. It needs lists of images (id, file_name, "
+            f"{path} is not COCO JSON: {_why_not(error)}. It needs lists of images (id, file_name, "
             "height, width), annotations (image_id, category_id, segmentation) and categories "
             "(id, name)."
         ) from error
@@ -258,6 +258,15 @@ def open_coco(path: str | Path) -> CocoFile:
             )
         by_image.setdefault(one["image_id"], []).append(one)
     return CocoFile(path, images, MappingProxyType(by_image), categories)
+
+
+def _why_not(error: Exception) -> str:
+    """What is wrong with a file, without the names of exceptions."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, ValueError):
+        return str(error)
+    return "it is no object" if isinstance(error, TypeError) else "it is nested too deeply"
 
 
 Record = Mapping[str, Any]

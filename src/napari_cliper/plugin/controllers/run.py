@@ -84,6 +84,7 @@ class RunController(Controller):
         self._provisional = provisional
         self._main_job = state.main_job
         self._result = state.result
+        self._refused = ""  # why the last press of Run did nothing
         self._told: str | None = None  # the message of the result
         self._tell: Callable[[], str] | None = None  # that for the page, if nothing was found
         self._timer = self.timer(RESCORE_AFTER, self._rescore)
@@ -107,8 +108,13 @@ class RunController(Controller):
 
     def update_ready(self) -> None:
         """Show whether the image can be run, and with which model."""
+        why_not = self._requests.why_not()
         self._images.show_context(*self._requests.context(), offer=not self._tiles.on)
-        self._panel.set_ready(self._requests.why_not())
+        self._panel.set_ready(why_not)
+        if self._refused and why_not != self._refused:
+            if self._status.message.text() == self._refused:
+                self._status.show_message("")
+            self._refused = ""
 
     def _on_busy(self, busy: bool) -> None:
         self._panel.set_running(running=busy)
@@ -132,6 +138,7 @@ class RunController(Controller):
         request = self._requests.of_run()
         if isinstance(request, str):
             self._status.show_message(request, tone="error", buttons=self._smaller())
+            self._refused = request if request == self._requests.why_not() else ""
             return
         choice, rows, asked = request
         self._images.go_to_chosen()

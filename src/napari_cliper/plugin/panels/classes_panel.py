@@ -300,6 +300,7 @@ class ClassesPanel(QWidget):
         if len(text.splitlines()) > 1:  # pasted lines
             with signals_blocked(self.field):
                 self.field.setText(one_line(text))
+        self._say("")
         if bool(self.pending()) != self._pending:
             self._pending = not self._pending
             self._update_buttons()
