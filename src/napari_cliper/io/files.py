@@ -26,6 +26,7 @@ ADVICE: Mapping[int, str] = {
     errno.EACCES: "there is no permission. Choose a folder you may write to",
     errno.EPERM: "there is no permission. Choose a folder you may write to",
     errno.EROFS: "the disk is read-only. Choose another folder",
+    errno.ENOENT: "a folder on the way to it is missing, and cannot be made. Choose another folder",
     errno.ENAMETOOLONG: "the name is too long for this disk. Rename the image",
     errno.ENOTDIR: "a folder is needed, but there is a file of that name. Choose another folder",
     errno.EEXIST: "a folder is needed, but there is a file of that name. Choose another folder",

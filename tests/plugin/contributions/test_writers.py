@@ -234,7 +234,12 @@ def test_the_manifest_offers_every_format_with_an_ending():
 
 @pytest.mark.parametrize("name", [*EXACT, "cells.geojson", "cells.csv"])
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.EACCES, "no permission"), (errno.EROFS, "read-only")]
+    ("number", "words"),
+    [
+        (errno.EACCES, "no permission"),
+        (errno.EROFS, "read-only"),
+        (errno.ENOENT, "is missing, and cannot be made. Choose another folder"),
+    ],
 )
 def test_a_folder_that_takes_nothing_says_so(save, tmp_path, monkeypatch, name, number, words):
     def refuse(*_args, **_kwargs):
