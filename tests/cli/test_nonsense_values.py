@@ -44,6 +44,26 @@ def test_numbers_that_mean_nothing(segment, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_wrong_model_is_said_once(segment, tmp_path):
+    for number in range(3):
+        Image.fromarray(np.eye(16, dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    for model, words in {
+        "open_clip:ViT-B-16/opnai": "Unknown weights of ViT-B-16 'opnai'. Did you mean 'openai'?",
+        "open_clip:RN50/openai": "RN50 cannot be used",
+    }.items():
+        said = segment(tmp_path, "--model", model, "--refiner", "none")
+        assert said.startswith(f"Error: {words}")
+        assert said.count("Error") == 1
+        (tmp_path / "classes.txt").write_text("nucleus\n")
+        for command in ("evaluate", "learn"):
+            given = [command, tmp_path, tmp_path, "--classes", tmp_path / "classes.txt"]
+            given += ["--model", model, "--output", tmp_path / "out.safetensors"]
+            result = CliRunner().invoke(app, [*map(str, given), "--refiner", "none"])
+            assert result.exit_code == 2
+            assert " ".join(result.stderr.split()).startswith(f"Error: {words}")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_the_demo_cannot_write_or_measure(tmp_path):
     (tmp_path / "folder.png").mkdir()
     for option in (["--headless", "--output"], ["--screenshot"]):

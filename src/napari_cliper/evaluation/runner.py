@@ -163,6 +163,7 @@ def evaluate(
     journal = Journal(path, "evaluate", settings)
     journal.check(pair.name for pair in dataset.pairs)
     _entries(journal, count)  # refuse a damaged file before the long work
+    _ = segmenter.networks.source  # a wrong model ends the run; no image is at fault
     dataset.check(monitor, segmenter.check)
     with journal:
         done = _entries(journal, count)

@@ -71,5 +71,5 @@ def _pixels_in(error: Exception) -> str:
 
 
 def _damaged(path: Path, error: Exception) -> FileError:
-    why = " ".join(str(error).split()) or type(error).__name__
+    why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return FileError(f"{path} is damaged: {why:.200}. Save it again from its source.")

@@ -144,6 +144,7 @@ def learn_files(
     }
     journal = Journal(place, "learn", settings)
     journal.check(pair.name for pair in dataset.pairs)
+    _ = segmenter.networks.source  # a wrong model ends the run; no image is at fault
     dataset.check(monitor, segmenter.check)
     names = dict(enumerate(dataset.names, 1))
     with journal:

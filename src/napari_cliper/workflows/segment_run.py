@@ -219,6 +219,7 @@ class SegmentRun:
         retry: bool = False,
     ) -> None:
         segmenter.check_words(job.classes)
+        _ = segmenter.networks.source  # a wrong model ends the run; no image is at fault
         _check_names(job, sources)
         if shard is not None and (unread := [one.error for one in sources if one.error]):
             raise FileError(
