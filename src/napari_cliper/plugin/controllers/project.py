@@ -109,8 +109,7 @@ class ProjectController(Controller):
         self._uncertain: Mapping[str, float] = {}
         self._opening: Path | None = None
         self.holding = False
-        """Whether a class is being changed in all images; until then, no image is loaded or
-        saved."""
+        """Whether a class is being changed in all images; no image is loaded or saved then."""
         self._timer = self.timer(SAVE_AFTER, self.save_soon)
         annotation_controller.changed.connect(self._on_changed)
         annotation_controller.leaving.connect(self._on_annotation_leaving)
