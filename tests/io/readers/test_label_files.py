@@ -88,7 +88,7 @@ def test_undecided_pixels_come_back(tmp_path, name):
 
 
 def test_coco_comes_back(tmp_path, subtests):
-    for options in [{}, {"segmentation": "rle"}, {"kind": "stuff"}]:
+    for options in [{}, {"kind": "stuff"}]:
         for name, labels in HARD.items():
             with subtests.test(options=options, labels=name):
                 images = [LabelledImage("a", labels, ROWS, image_file="plate 1/a.tif"),

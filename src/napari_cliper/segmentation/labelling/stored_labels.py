@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..tiles import Window
-from .label_rule import LabelArray
 from .labels_by_chunk import LabelsByChunk, of_cells
+
+if TYPE_CHECKING:
+    from .label_rule import LabelArray
 
 
 class StoredLabels(LabelsByChunk):
