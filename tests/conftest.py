@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 pytest_plugins = ["loopback_hub"]
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of libraries loaded later and of child processes
+os.environ.setdefault("LP_NUM_THREADS", "1")  # of software rendering, beside other tests
 
 TINY_CLIP = {
     "embed_dim": 32,
