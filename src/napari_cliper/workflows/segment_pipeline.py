@@ -33,7 +33,7 @@ from .segment_large import in_this_process, is_large, segment_large, tiles_apart
 from .segment_run import OF_ONE_IMAGE, Notify, Outcome, Ready, SegmentRun, look
 
 READERS = 2
-WORKERS = 8
+WORKERS = 4
 """Threads that work on images; fewer where PyTorch is to use fewer threads than there are cores."""
 
 AHEAD = 4
