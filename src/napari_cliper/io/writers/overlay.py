@@ -76,7 +76,7 @@ def overlay(image: LabelledImage) -> Image.Image:
 def write_overlay(path: Path, image: LabelledImage) -> None:
     """Write an `overlay` as a PNG.
 
-    All rows have the filter "average", and zlib looks for runs of equal bytes only, which takes a
+    All rows have the filter "average", and zlib finds runs of equal bytes only, which takes a
     seventh of the time of Pillow's PNG. Files of synthetic scenes are as large, those of real
     images a quarter larger.
     """
