@@ -179,7 +179,6 @@ def split_region(
     settings: SplitSettings | None = None,
     *,
     highest: int = 0,
-    spacing: Sequence[float] | None = None,
 ) -> Objects:
     """Split the labels of a region only, such as the visible part of a large plane.
 
@@ -197,8 +196,6 @@ def split_region(
     settings : SplitSettings, optional
     highest : int
         The highest number in use outside of the region.
-    spacing : sequence of float, optional
-        As in `split`.
 
     Returns
     -------
@@ -207,7 +204,7 @@ def split_region(
     """
     settings = settings or SplitSettings()
     around, within = with_reach(region, labels.shape)
-    found = split(labels[around], replace(settings, border=True), spacing=spacing)
+    found = split(labels[around], replace(settings, border=True))
     if not settings.border:
         found = found.without(found.at_sides(_outer_sides(around, labels.shape)))
     found = keep_numbers(found, numbers[around], highest)

@@ -63,16 +63,11 @@ T = TypeVar("T")
 
 
 class Session:
-    """Networks and embeddings of one dock.
+    """Networks and embeddings of one dock."""
 
-    Parameters
-    ----------
-    capacity : int
-        Bytes that all cached embeddings together may take.
-    """
-
-    def __init__(self, capacity: int = CACHE_BYTES) -> None:
-        self.capacity = capacity
+    def __init__(self) -> None:
+        self.capacity = CACHE_BYTES
+        """Bytes that all cached embeddings together may take."""
         self.objects = ObjectSession()
         """Outlines of single objects."""
         self.features_of_corrections: SamChoice | None = None

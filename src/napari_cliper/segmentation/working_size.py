@@ -43,14 +43,12 @@ def patch_aligned_shape(shape: tuple[int, int], shorter_side: int, patch: int) -
     return height, width
 
 
-def kept_ratio_shape(
-    shape: tuple[int, int], shorter_side: int, longest: int = LONGEST
-) -> tuple[int, int]:
+def kept_ratio_shape(shape: tuple[int, int], shorter_side: int) -> tuple[int, int]:
     """Return the size that the other methods resize to, (height, width) in pixels.
 
-    The aspect ratio is preserved and no side exceeds `longest`.
+    The aspect ratio is preserved and no side exceeds `LONGEST`.
     """
-    ratio = min(shorter_side / min(shape), longest / max(shape))
+    ratio = min(shorter_side / min(shape), LONGEST / max(shape))
     height, width = (max(int(side * ratio + 0.5), 1) for side in shape)
     return height, width
 

@@ -28,6 +28,7 @@ from ..panels.offers_panel import Offer, OffersPanel
 from ..state import DockState
 from .base import Controller
 from .project import SAVE_AFTER, ProjectController
+from .project_files import save_settings
 from .requests import Requests
 from .session_files import (
     LAYER,
@@ -193,10 +194,7 @@ class Autosave(Controller):
             session, name = place
             session.project.save(name, task.state, thresholds=thresholds)
             if settings is not None and self._kept.get(session) != settings:
-                session.project.save_settings(
-                    settings.classes, settings.thresholds, settings.config,
-                    prototypes=settings.prototypes, prototype_weight=settings.prototype_weight,
-                )  # fmt: skip
+                save_settings(session.project, settings)
                 self._kept[session] = settings
 
     def _on_saved(self, _nothing: None) -> None:

@@ -169,16 +169,12 @@ class PredictedPlane:
 
 
 class KeptResults:
-    """The results of one dock, bounded in bytes; the least recently used are dropped first.
+    """The results of one dock, up to `RESULT_BYTES`; the least recently used are dropped first.
 
-    Parameters
-    ----------
-    capacity : int
-        Bytes. The result used last is kept even if it is larger.
+    The result used last is kept even if it is larger.
     """
 
-    def __init__(self, capacity: int = RESULT_BYTES) -> None:
-        self.capacity = capacity
+    def __init__(self) -> None:
         self._all: OrderedDict[Key, Kept] = OrderedDict()
         self._dropped: dict[Key, PredictedPlane] = {}
 
@@ -199,9 +195,9 @@ class KeptResults:
         self.use(kept)
 
     def use(self, kept: Kept) -> None:
-        """Mark a result as the most recently used, and drop others beyond the capacity."""
+        """Mark a result as the most recently used, and drop others beyond `RESULT_BYTES`."""
         self._all.move_to_end(kept.shown.choice.key)
-        while len(self._all) > 1 and self.nbytes > self.capacity:
+        while len(self._all) > 1 and self.nbytes > RESULT_BYTES:
             key, gone = self._all.popitem(last=False)
             self._dropped[key] = gone.plane
 

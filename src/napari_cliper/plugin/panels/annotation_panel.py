@@ -58,8 +58,8 @@ class AnnotationPanel(QWidget):
     accept_planes_wanted = Signal()
     clean_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.done = QProgressBar()
         self.done.setRange(0, 100)
         self.accept = MenuButton(ui_text.ACCEPT, ui_text.ACCEPT_MENU)

@@ -19,8 +19,8 @@ class AxesPanel(QWidget):
     answered = Signal(str)
     """The letter of the axis; empty for an axis of another kind."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.text = QElidingLabel()
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         set_tone(self.text, "warning")

@@ -49,6 +49,6 @@ class DockPanel(Panel):
     state : DockState
     """
 
-    def __init__(self, state: DockState, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, state: DockState) -> None:
+        super().__init__()
         self._state = state

@@ -72,8 +72,8 @@ class ClassesPanel(QWidget):
     saved = Signal(object)
     """Carries the file that the classes were written to."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._folder = ""
         self._pending = False
         self.model = ClassesModel(self)

@@ -31,7 +31,6 @@ from qtpy.QtWidgets import (
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
-    QWidget,
 )
 
 from ..qt.tones import tone_colours
@@ -111,8 +110,8 @@ class ClassesTable(QTableView):
     undo_wanted = Signal()
     redo_wanted = Signal()
 
-    def __init__(self, model: ClassesModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, model: ClassesModel) -> None:
+        super().__init__()
         self._classes = model
         self.setModel(model)
         self.setItemDelegateForColumn(Column.COLOUR, SwatchDelegate(self))

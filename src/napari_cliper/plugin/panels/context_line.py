@@ -18,8 +18,8 @@ _BETWEEN = 14  # pixels: margins and spacing of the line
 class ContextLine(QWidget):
     """Parts of a line, the first most important, and the model; the tooltip shows all parts."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._parts: tuple[str, ...] = ()
         self.words, self.model = QElidingLabel(), QElidingLabel()
         row = QHBoxLayout(self)

@@ -49,8 +49,8 @@ class CorrectionsPanel(QWidget):
     chosen = Signal(str)
     next_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.palette_ = ClassPalette()
         self.palette_.setAccessibleName(ui_text.PALETTE_NAME)
         self.tools = ToolsRow(ui_text.TOOLS)

@@ -158,8 +158,8 @@ class NumberEdit(QLineEdit):
         What 0 or an empty field means.
     """
 
-    def __init__(self, tip: str, zero: Any = PUBLISHED, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, tip: str, zero: Any = PUBLISHED) -> None:
+        super().__init__()
         self._tip = tip
         self._zero = zero
         self._given: tuple[str, Any] = ("", zero)
@@ -251,14 +251,8 @@ class Own:
 class OwnChoice(BoxAndLine):
     """A combo box whose last entry shows an edit line for a typed value."""
 
-    def __init__(
-        self,
-        tip: str,
-        entries: Iterable[tuple[Any, str, str]],
-        own: Own,
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__(tip, QLineEdit(), parent)
+    def __init__(self, tip: str, entries: Iterable[tuple[Any, str, str]], own: Own) -> None:
+        super().__init__(tip, QLineEdit())
         self._own = own
         self._given: tuple[str, Any] | None = None
         for value, text, what in entries:

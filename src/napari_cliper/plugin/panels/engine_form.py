@@ -83,8 +83,8 @@ class EngineForm(QWidget):
 
     changed = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._on_disk: dict[str, bool] = {}
         self._further: dict[str, Any] = {}
         self._config: SegmentationConfig | None = None  # what the fields say, once it was read

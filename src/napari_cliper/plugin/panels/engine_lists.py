@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QLineEdit, QWidget
+from qtpy.QtWidgets import QLineEdit
 from superqt.utils import signals_blocked
 
 from ...segmentation import BACKGROUND_WORDS, InvalidInputError, parse_words
@@ -15,9 +15,9 @@ from .engine_fields import OWN, PUBLISHED, BoxAndLine, NumberEdit
 class WindowsField(BoxAndLine):
     """Sliding windows: as published, none, or of a size."""
 
-    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+    def __init__(self, tip: str) -> None:
         self.size = NumberEdit(ui_text.WINDOW_SIDE_TIP, zero=0)
-        super().__init__(tip, self.size, parent)
+        super().__init__(tip, self.size)
         self.box.add(PUBLISHED, ui_text.AS_PUBLISHED)
         self.box.add(0, ui_text.WINDOWS_OFF, ui_text.WINDOWS_OFF_TIP)
         self.box.add(OWN, ui_text.WINDOWS_OWN, ui_text.WINDOWS_OWN_TIP)
@@ -78,8 +78,8 @@ class WindowsField(BoxAndLine):
 class BackgroundField(BoxAndLine):
     """Background words: as published, one of the lists, or custom words separated by commas."""
 
-    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(tip, QLineEdit(), parent)
+    def __init__(self, tip: str) -> None:
+        super().__init__(tip, QLineEdit())
         self._given: tuple[str, tuple[str, ...]] | None = None
         self._published: tuple[str, ...] = ()
         self.box.add(PUBLISHED, ui_text.AS_PUBLISHED)

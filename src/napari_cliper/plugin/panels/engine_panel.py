@@ -42,10 +42,8 @@ class MissingLine(QWidget):
 
     download_requested = Signal(str)
 
-    def __init__(
-        self, row: WeightsEntry, workaround: str, *, offline: bool, parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, row: WeightsEntry, workaround: str, *, offline: bool) -> None:
+        super().__init__()
         self.name = row.name
         self.text = wrapping(missing_text(row))
         self.text.setToolTip(ui_text.missing_tip(row, workaround))
@@ -83,10 +81,8 @@ class EnginePanel(QWidget):
     edited = Signal()
     download_requested = Signal(str)
 
-    def __init__(
-        self, config: SegmentationConfig | None = None, parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, config: SegmentationConfig | None = None) -> None:
+        super().__init__()
         self._known: tuple[str, ...] = ()
         self._rows: dict[str, WeightsEntry] = dict(REGISTRY)
         self._requested: set[str] = set()

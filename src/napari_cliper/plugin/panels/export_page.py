@@ -22,13 +22,9 @@ class ExportPage(QWidget):
     """
 
     def __init__(
-        self,
-        project: ProjectPanel,
-        export: ExportPanel,
-        prototypes: PrototypesPanel,
-        parent: QWidget | None = None,
+        self, project: ProjectPanel, export: ExportPanel, prototypes: PrototypesPanel
     ) -> None:
-        super().__init__(parent)
+        super().__init__()
         self.folds = Accordion()
         self.files = self.folds.add(ui_text.EXPORT_FOLD, export)
         self.images = self.folds.add(ui_text.PROJECT_IMAGES, project.list, fills=True)

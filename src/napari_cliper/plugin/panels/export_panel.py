@@ -65,8 +65,8 @@ class PurposeRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, purpose: Purpose, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, purpose: Purpose) -> None:
+        super().__init__()
         self.names = formats_for(purpose)
         self.box = QCheckBox(PURPOSES[purpose])
         self.box.setToolTip(
@@ -137,8 +137,8 @@ class ExportPanel(QWidget):
     import_wanted = Signal()
     open_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._images = 0
         self._why_not = ui_text.NOTHING_TO_EXPORT
         self._has_annotation = False

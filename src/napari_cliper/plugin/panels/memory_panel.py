@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QPushButton, QVBoxLayout
 from superqt import QElidingLabel
 
 from .. import ui_text
@@ -65,8 +65,8 @@ class MemoryPanel(Panel):
     open_weights = Signal()
     open_embeddings = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._busy = False
         self._in_memory = 0, 0  # bytes of networks, images with features
         self.networks = QElidingLabel(ui_text.networks_in_memory(0))

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QPushButton,
     QSpinBox,
     QVBoxLayout,
-    QWidget,
 )
 from superqt.utils import signals_blocked
 
@@ -54,8 +53,8 @@ class ObjectsPanel(Panel):
     undo_wanted = Signal()
     link_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._names: list[str] = []  # of the rows
         self._diameters: tuple[tuple[str, float], ...] = ()
         self.origin = ElidingComboBox(ui_text.OBJECTS_FROM_TIP)

@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
-    QWidget,
 )
 from superqt.utils import signals_blocked
 
@@ -68,8 +67,8 @@ class ObjectsTable(QTableWidget):
     activated_row = Signal(int)
     diameter_set = Signal(str, object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(0, 5, parent)
+    def __init__(self) -> None:
+        super().__init__(0, 5)
         self._rows: list[ObjectsRow] = []
         self.setAccessibleName(ui_text.OBJECTS_TABLE)
         self.show_volumes(volumes=False)

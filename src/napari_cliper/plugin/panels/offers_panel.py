@@ -46,8 +46,8 @@ class OffersPanel(QWidget):
     accepted = Signal(object)
     discarded = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.offers: tuple[Offer, ...] = ()
         self.text = QElidingLabel()
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

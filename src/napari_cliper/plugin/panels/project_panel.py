@@ -47,8 +47,8 @@ class ProjectPanel(QWidget):
     list_wanted = Signal()
     """A project was opened, so its list of images is to be shown."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.where = QElidingLabel()
         self.where.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.new_button = _button(ui_text.NEW_PROJECT, ui_text.NEW_PROJECT_TIP)

@@ -37,8 +37,8 @@ class PrototypesList(QListWidget):
 
     remove_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setAccessibleName(ui_text.PROTOTYPES)
         self.setIconSize(QSize(_SIDE, _SIDE))
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -83,8 +83,8 @@ class PrototypesPanel(QWidget):
     valueChanged = Signal(object)
     title_changed = Signal(str)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.learn_button = QPushButton(ui_text.LEARN)
         self.by_itself = QCheckBox(ui_text.LEARN_DONE)
         self.by_itself.setChecked(True)

@@ -35,8 +35,8 @@ class RunPanel(QWidget):
 
     run = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._entries: list[Callable[[], Sequence[RunEntry]]] = []
         self.row = MenuButton(ui_text.RUN, ui_text.RUN_MENU_NAME)
         self.run_button, self.menu_button, self.menu = (

@@ -65,8 +65,8 @@ class State:
 class StatePanel(QWidget):
     """Shows a `State`; hidden if there is none."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.text = wrapping()
         self.buttons: Sequence[QPushButton] = ()
         self._shown: object = ()

@@ -39,8 +39,8 @@ class StatusPanel(QWidget):
 
     cancel = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.cancel_button = QPushButton(ui_text.CANCEL)
         self.bar = QProgressBar()
         self.bar.setRange(0, _BAR_STEPS)

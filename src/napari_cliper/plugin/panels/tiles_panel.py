@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QSpinBox,
     QToolButton,
     QVBoxLayout,
-    QWidget,
 )
 
 from .. import ui_text
@@ -33,8 +32,8 @@ class TilesPanel(Panel):
     measure_toggled = Signal(bool)
     shown = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._value: float | None = None
         self._brief = False
         self.size = QSpinBox()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 from superqt.utils import signals_blocked
 
 Tool = Literal["click", "object", "brush", "erase", "region"]
@@ -20,30 +20,23 @@ class ToolsRow(QWidget):
     ----------
     tools : mapping of str to (str, str)
         Name and tooltip by tool.
-    columns : int
-        Buttons in a row. Default: all.
     """
 
     valueChanged = Signal(object)
 
-    def __init__(
-        self,
-        tools: Mapping[str, tuple[str, str]],
-        columns: int = 0,
-        parent: QWidget | None = None,
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, tools: Mapping[str, tuple[str, str]]) -> None:
+        super().__init__()
         self._tools = tools
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(2)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(2)
         self.buttons: dict[str, QPushButton] = {}
-        for index, (name, (text, _)) in enumerate(tools.items()):
+        for name, (text, _) in tools.items():
             button = QPushButton(text)
             button.setCheckable(True)
             button.setStyleSheet("padding: 2px;")
             button.toggled.connect(lambda on, name=name: self._on_toggled(name, on))
-            grid.addWidget(button, *divmod(index, columns or len(tools)))
+            row.addWidget(button)
             self.buttons[name] = button
         self.set_available("")
 

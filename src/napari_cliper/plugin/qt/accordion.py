@@ -22,8 +22,8 @@ class Fold(QWidget):
 
     toggled = Signal(bool)
 
-    def __init__(self, title: str, content: QWidget, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__()
         self._title = title
         self.content = content
         self.header = QPushButton()
@@ -71,8 +71,8 @@ class Fold(QWidget):
 class Accordion(QWidget):
     """Collapsible sections (`Fold`); at most one is open."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.folds: list[Fold] = []
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)

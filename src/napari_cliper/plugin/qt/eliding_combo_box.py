@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QStyle,
     QStyleOptionComboBox,
     QStylePainter,
-    QWidget,
 )
 
 from .. import ui_text
@@ -28,8 +27,8 @@ class ElidingComboBox(QComboBox):
     elide = Qt.TextElideMode.ElideMiddle
     """Which part of a long text is left out."""
 
-    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, tip: str) -> None:
+        super().__init__()
         self._tip = tip
         self.setToolTip(tip)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -48,9 +48,9 @@ class Packed(NamedTuple):
         return cls(zlib.compress(labels.tobytes(), 1), counts)
 
 
-def reduced_shape(scores: ScoreMaps, stage: Stage | None = None) -> tuple[int, int]:
+def reduced_shape(scores: ScoreMaps) -> tuple[int, int]:
     """Return (Y, X) of the reduced copy of a large image on which hints are propagated."""
-    grid = scores.on_grid(stage).shape
+    grid = scores.on_grid().shape
     scale = (REDUCED_PIXELS / math.prod(scores.shape)) ** 0.5
     if scale >= 1:
         return scores.shape
