@@ -384,7 +384,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(
         for name in fields["images"]:
             Image.fromarray(np.zeros((5, 5), np.uint8)).save(tmp_path / "pictures" / name)
     result = export(tmp_path / "one.tif", *options, "--format", "png")
-    assert result.exit_code in (1, 2)
+    assert result.exit_code == 2
     assert words_said in words(result)
     assert not (tmp_path / "out").exists()
 
@@ -410,7 +410,7 @@ def test_nothing_is_replaced_unless_allowed(export, project, tmp_path):
     kept.write_text("mine")
     for options in ([], ["--overwrite"]):
         result = export(project.folder, "--format", "png", *options)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "napari-cliper did not write it" in words(result)
         assert [path.name for path in kept.parent.iterdir()] == ["field 1.png"]
         assert kept.read_text() == "mine"
@@ -418,7 +418,7 @@ def test_nothing_is_replaced_unless_allowed(export, project, tmp_path):
     assert export(project.folder, "--format", "png").exit_code == 0
     before = kept.read_bytes()
     result = export(project.folder, "--format", "png")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "Add --overwrite" in words(result)
     assert export(project.folder, "--format", "png", "--overwrite").exit_code == 0
     assert kept.read_bytes() == before
@@ -431,7 +431,7 @@ def test_nothing_is_replaced_unless_allowed(export, project, tmp_path):
 def test_a_file_where_the_folder_should_be(export, project, tmp_path):
     (tmp_path / "out").write_text("mine")
     result = export(project.folder, "--format", "png")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "a folder is needed, but there is a file" in words(result)
     assert (tmp_path / "out").read_text() == "mine"
 

@@ -154,7 +154,7 @@ def test_images_that_fail_are_listed_again_until_they_change_or_retry(segment, f
     journal = tmp_path / "out" / JOURNAL
     journal.write_bytes(journal.read_bytes() + b"nonsense\n")
     damaged = segment(folder)
-    assert damaged.exit_code == 1
+    assert damaged.exit_code == 2
     assert "is damaged" in words(damaged)
     assert segment(folder, "--overwrite").exit_code == 0
     assert len(Journal(journal, "segment", {}).runs[0].entries) == 5

@@ -68,6 +68,56 @@ def test_pipes_and_devices_are_refused_at_once(here):
     assert "pipe.png: it is a pipe" in refusal(EVERY[0], "list.txt")
 
 
+def test_missing_and_wrong_paths_are_wrong_input(here, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    for folder in ("img", "lab", "empty"):
+        (here / folder).mkdir()
+    pixels = np.eye(64, dtype=np.uint8)
+    for folder in ("img", "lab"):
+        Image.fromarray(pixels).save(here / folder / "a.png")
+    (here / "c.txt").write_text("nucleus\n")
+    for name in ("bad.json", "bad.bin", "bad.safetensors"):
+        (here / name).write_bytes(b"{")
+    segment = ["segment", "--labels", "nucleus", "--model", "demo", "--output", "out"]
+    learn = ["learn", "--model", "demo", "--output", "p.safetensors", "--classes"]
+    evaluate = ["evaluate", "--model", "demo", "--classes"]
+    export = ["export", "--format", "png", "--output", "out"]
+    known = ["c.txt"]
+    given = ["img", "lab"]
+    wrong = (
+        [*segment, "none"], [*segment, "none.txt"], [*segment, "empty"], [*segment, "bad.bin"],
+        [*segment, "img", "--prototypes", "none.safetensors"],
+        [*segment, "img", "--prototypes", "bad.safetensors"],
+        [*segment, "img", "--prototypes", "empty"],
+        [*segment, "img", "--objects", "none.tif"], [*segment, "img", "--objects", "bad.bin"],
+        [*segment, "img", "--masks", "none.tif"], [*segment, "img", "--model", "none.pt"],
+        [*segment[:-1], "bad.bin", "img"],
+        [*learn, *known, "none", "lab"], [*learn, *known, "img", "none"],
+        [*learn, *known, "img", "none.json"], [*learn, *known, "img", "bad.json"],
+        [*learn, *known, "empty", "lab"], [*learn, *known, "img/a.png", "lab"],
+        [*learn, "none.txt", *given], [*learn, "bad.json", *given], [*learn, "bad.bin", *given],
+        [*learn, "empty", *given],
+        [*evaluate, *known, "none", "lab"], [*evaluate, *known, "img", "none"],
+        [*evaluate, "none.txt", *given], [*evaluate, *known, *given, "--output", "c.txt"],
+        [*evaluate, *known, *given, "--prototypes", "none.safetensors"],
+        [*evaluate[:3], "--preset", "voc21", "--root", "none"],
+        [*evaluate[:3], "--preset", "voc21", "--root", "empty"],
+        [*export, "none"], [*export, "none.tif"], [*export, "bad.json"], [*export, "bad.bin"],
+        [*export, "none/*.tif"], [*export, "empty"],
+        [*export, "lab/a.png", "--classes", "none.txt"],
+        [*export, "lab/a.png", "--images", "none"], [*export[:-1], "bad.bin", "lab/a.png"],
+        ["merge", "none"], ["merge", "empty"], ["merge", "bad.bin"],
+        ["demo", "--headless", "--output", "bad.bin"],
+        ["demo", "--headless", "--output", "bad.bin/a.png"],
+        ["models", "download", "none"],
+    )  # fmt: skip
+    for arguments in wrong:
+        message = refusal(arguments, "")
+        assert message.count("Error: ") in (1, 2), arguments
+        assert "Traceback" not in message, arguments
+    assert not (here / "out").exists()
+
+
 def test_lists_of_powershell_and_files_that_are_no_list(here):
     (here / "list.txt").write_bytes("ä.png\r\nb.png\r\n".encode("utf-16"))
     assert [one.name for one in find_images([here / "list.txt"])] == ["ä.png", "b.png"]

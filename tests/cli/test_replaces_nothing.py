@@ -59,7 +59,7 @@ def test_a_yolo_export_into_the_data_set_keeps_its_photos(dataset):
     assert before.items() <= after.items()
     assert {"data.yaml", "labels/train/1.txt", "images/train/1.png"} <= after.keys() - before.keys()
     (dataset / "data.yaml").write_text("mine")
-    assert run("export", *masks, *options, "--overwrite").exit_code == 1
+    assert run("export", *masks, *options, "--overwrite").exit_code == 2
     assert (dataset / "data.yaml").read_text() == "mine"
 
 
@@ -74,7 +74,7 @@ def test_a_photo_does_not_become_its_own_label_map(tmp_path):
     before = content(tmp_path)
     for options in ([], ["--overwrite"]):
         result = run("export", tmp_path, "--format", "png", "--output", tmp_path, *options)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "photo.png is one of the inputs and is never replaced" in result.stderr
         assert content(tmp_path) == before
 
@@ -85,7 +85,7 @@ def test_an_own_result_that_is_now_an_input_stays(dataset, tmp_path):
     assert run("export", mask, "--format", "png", "--output", out).exit_code == 0
     before = content(out)
     result = run("export", out / "1.png", "--format", "png", "--output", out, "--overwrite")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "one of the inputs" in result.stderr
     assert content(out) == before
 
@@ -95,7 +95,7 @@ def test_raw_data_in_zarr_stays(dataset, tmp_path):
     zarr.save_array(str(raw / "0"), np.arange(12).reshape(3, 4))
     before = content(tmp_path / "out")
     options = ["--format", "ome-zarr", "--output", tmp_path / "out", "--overwrite"]
-    assert run("export", dataset / "masks" / "1.png", *options).exit_code == 1
+    assert run("export", dataset / "masks" / "1.png", *options).exit_code == 2
     assert content(tmp_path / "out") == before
 
 
@@ -107,7 +107,7 @@ def test_an_own_zarr_is_replaced_as_a_whole_unless_something_was_added(dataset, 
     assert run("export", mask, *options).exit_code == 0
     assert not (out / "1.ome.zarr" / "labels").exists()  # nothing of the first is left in it
     (out / "1.ome.zarr" / "notes.txt").write_text("mine")
-    assert run("export", mask, *options).exit_code == 1
+    assert run("export", mask, *options).exit_code == 2
     assert (out / "1.ome.zarr" / "notes.txt").read_text() == "mine"
 
 
@@ -116,7 +116,7 @@ def test_evaluate_keeps_the_ground_truth(dataset):
     given = [dataset / "images", dataset / "labels", "--classes", dataset / "classes.txt"]
     for options in ([], ["--overwrite"]):
         result = run("evaluate", *given, "--output", dataset, "--model", "demo", *options)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "1.png is one of the inputs and is never replaced" in result.stderr
         assert content(dataset) == before
 
@@ -130,7 +130,7 @@ def test_evaluate_keeps_other_files_in_its_folder(dataset, tmp_path, name, text)
     given = [dataset / "images", dataset / "labels", "--classes", dataset / "classes.txt"]
     for options in ([], ["--overwrite"]):
         result = run("evaluate", *given, "--output", out, "--model", "demo", *options)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert name in result.stderr
         assert content(out) == {name: text.encode()}
 
@@ -150,7 +150,7 @@ def test_segment_does_not_replace_one_of_its_images(tmp_path):
 def test_the_demo_replaces_its_own_image_alone(tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(b"mine")
-    assert run("demo", "--headless", "--output", path).exit_code == 1
+    assert run("demo", "--headless", "--output", path).exit_code == 2
     assert path.read_bytes() == b"mine"
     path.unlink()
     for _ in range(2):
@@ -164,7 +164,7 @@ def test_a_link_is_not_followed_to_the_data(dataset, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "1.tif").symlink_to(raw)
     options = ["--format", "tiff", "--output", tmp_path / "out", "--overwrite"]
-    assert run("export", dataset / "masks" / "1.png", *options).exit_code == 1
+    assert run("export", dataset / "masks" / "1.png", *options).exit_code == 2
     assert (tmp_path / "out" / "1.tif").is_symlink()
     assert raw.read_bytes() == before
 

@@ -25,7 +25,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ..io.files import FileError
+from ..io.files import FileAccessError, FileError
 from ..segmentation import InvalidInputError, SegmentationError, Stopped
 from ..segmentation import Progress as Where
 
@@ -63,8 +63,10 @@ def readable_errors(stopped: str = "Cancelled. No partial files were written.") 
         raise typer.Exit(STOPPED) from None
     except (InvalidInputError, typer.BadParameter) as error:
         fail(str(error), WRONG_INPUT)
-    except (SegmentationError, FileError) as error:
+    except (SegmentationError, FileAccessError) as error:
         fail(str(error), FAILED)
+    except FileError as error:
+        fail(str(error), WRONG_INPUT)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """The command line: `napari-cliper segment`, `learn`, `merge`, `evaluate`, `export`, ....
 
-Exit status: 0 success, 1 failure while running (weights, memory, disk), 2 invalid input, 130
-stopped by the user.
+Exit status: 0 success, 1 failure while running (weights, memory, disk, permission), 2 invalid input
+or an output that would be replaced, 130 stopped by the user.
 """
 
 from __future__ import annotations

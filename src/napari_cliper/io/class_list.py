@@ -275,8 +275,6 @@ def read_classes(path: str | Path) -> tuple[ClassRow, ...]:
             )
         return tuple(read(path.read_bytes().decode("utf-8-sig")))
     except OSError as error:
-        if isinstance(error, FileNotFoundError):
-            raise FileError(f"Cannot read {path}: the file does not exist.") from error
         raise cannot("read", path, error) from error
     except UnicodeDecodeError as error:
         raise FileError(

@@ -43,6 +43,10 @@ READING: Mapping[int, str] = {
 
 _OF_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
+_OF_PATH = (
+    errno.ENOENT, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP,
+)  # fmt: skip
+
 Replace = Literal["nothing", "own", "any"]
 """Which existing files may be replaced; see `whole_files`."""
 
@@ -56,12 +60,22 @@ class FileError(Exception):
     """A file that cannot be read or written; the message says why and what to do."""
 
 
-class DiskError(FileError):
+class FileAccessError(FileError):
+    """The path is right, but the file cannot be read or written now.
+
+    For example, there is no permission, or another program has locked it.
+    """
+
+
+class DiskError(FileAccessError):
     """No file can be written there, because the disk is full or read-only."""
 
 
 def cannot(doing: str, path: Path, error: OSError) -> FileError:
-    """Create the error for a failed file operation, a `DiskError` if it concerns all files.
+    """Create the error for a failed file operation.
+
+    It is a `DiskError` if it concerns all files, a plain `FileError` if the path is wrong, and
+    otherwise a `FileAccessError`.
 
     Parameters
     ----------
@@ -75,8 +89,12 @@ def cannot(doing: str, path: Path, error: OSError) -> FileError:
     why = advice.get(error.errno or 0, error.strerror or str(error))
     if error.errno == errno.ENOENT and path.is_symlink():
         why = "it is a link to a file that does not exist. Mend or delete the link"
-    kind = DiskError if doing == "write" and error.errno in _OF_DISK else FileError
-    return kind(f"Cannot {doing} {path}: {why}.")
+    message = f"Cannot {doing} {path}: {why}."
+    if error.errno in _OF_PATH:
+        return FileError(message)
+    if doing == "write" and error.errno in _OF_DISK:
+        return DiskError(message)
+    return FileAccessError(message)
 
 
 def check_kind(path: Path) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from ..segmentation import InvalidInputError, atomic
-from .files import FileError, cannot
+from .files import FileAccessError, FileError, cannot
 
 VERSION = 2
 _START = b'{"version": '
@@ -186,7 +186,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
         except Timeout as error:
-            raise FileError(
+            raise FileAccessError(
                 f"Another program is writing {self.path}. Wait until it has ended, or choose "
                 "another folder."
             ) from error

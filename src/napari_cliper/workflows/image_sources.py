@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..annotation.project.image_files import natural_key
-from ..io.files import FileError, cannot
+from ..io.files import FileAccessError, FileError, cannot
 from ..io.image_decoding import image_suffixes
 from ..io.ome_zarr_images import is_zarr
 from ..io.own_files import OwnFiles
@@ -151,7 +151,7 @@ def _of_folder(folder: Path, output: Path | None) -> list[Source]:
         if file in unread or file.suffix.lower() in suffixes or is_zarr(file)
     ]
     if folder in unread:
-        raise FileError(unread[folder])
+        raise FileAccessError(unread[folder])
     found = [
         Source(file, file.relative_to(folder).as_posix(), unread.get(file, ""))
         for file in images

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..io.files import FileError
+from ..io.files import DiskError
 from ..segmentation import (
     Monitor,
     RGBImage,
@@ -41,7 +41,7 @@ def cost_note(
 
     Raises
     ------
-    FileError
+    DiskError
         If the features of all tiles do not fit on the disk.
     InvalidInputError
         If the tile that is encoded cannot be read.
@@ -70,7 +70,7 @@ def cost_note(
         where = "on disk"
         free = free_space(store.folder)
         if disk > free:
-            raise FileError(
+            raise DiskError(
                 f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e9:.1f} GB in "
                 f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
                 "--tile-cache, or larger tiles."

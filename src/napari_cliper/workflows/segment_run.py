@@ -11,7 +11,15 @@ from typing import Any
 
 from ..io import journal as journals
 from ..io.filenames import folded
-from ..io.files import DiskError, FileError, Replace, check_places, listed, remove_abandoned
+from ..io.files import (
+    DiskError,
+    FileAccessError,
+    FileError,
+    Replace,
+    check_places,
+    listed,
+    remove_abandoned,
+)
 from ..io.journal import Journal
 from ..segmentation import InvalidInputError, Monitor, OutOfMemoryError, Segmenter
 from .image_sources import Shard, Source, in_natural_order
@@ -222,7 +230,7 @@ class SegmentRun:
         _ = segmenter.networks.source  # a wrong model ends the run; no image is at fault
         _check_names(job, sources)
         if shard is not None and (unread := [one.error for one in sources if one.error]):
-            raise FileError(
+            raise FileAccessError(
                 f"{listed(unread, 'folders')} Each share of the images must find the same ones, so "
                 "give a pattern or a list of images to leave folders out."
             )

@@ -232,8 +232,6 @@ def open_coco(path: str | Path) -> CocoFile:
         lists = tuple(data[key] for key in ("images", "annotations", "categories"))
         if not all(isinstance(one, list) for one in lists):
             raise ValueError("images, annotations and categories are not all lists")  # noqa: TRY301
-    except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: the file does not exist.") from None
     except OSError as error:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:

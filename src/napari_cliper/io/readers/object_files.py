@@ -341,8 +341,6 @@ def _of_geojson(path: Path, shape: tuple[int, int]) -> ImportedObjects:
         record = json.loads(path.read_bytes())
         features = record["features"] if isinstance(record, dict) else record
         drawn = [_feature(one, shape) for one in features]
-    except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: the file does not exist.") from None
     except OSError as error:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
@@ -370,8 +368,6 @@ def _of_yolo(path: Path, shape: tuple[int, int]) -> ImportedObjects:
         lines = path.read_text(encoding="utf-8").splitlines()
         names = _yolo_names(path)
         drawn = [_outline(line, names, shape) for line in lines if line.strip()]
-    except FileNotFoundError:
-        raise FileError(f"Cannot read {path}: the file does not exist.") from None
     except OSError as error:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, yaml.YAMLError) as error:

@@ -100,8 +100,9 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     except SafetensorError as error:
         _refuse(path, f"it is truncated or not a safetensors file: {error}; it starts like {kind}")
     except pickle.UnpicklingError as error:
-        words = str(error).strip() or type(error).__name__
-        _refuse(path, f"it is not a pickle of plain tensors; none of its code was run: {words}")
+        named = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))  # torch says much more
+        what = f"it names {named[1]}" if named else f"it starts like {kind}"
+        _refuse(path, f"it is not a pickle of plain tensors ({what}); none of its code was run")
     except _UNREADABLE as error:
         _refuse(path, f"it starts like {kind} and cannot be read: {error}")
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):

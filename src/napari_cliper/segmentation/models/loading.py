@@ -165,10 +165,10 @@ def clip_source(model: str) -> ClipSource:
     Raises
     ------
     InvalidInputError
-        If the model is unknown or unsupported, or the architecture of a checkpoint cannot be
-        determined.
+        If the model is unknown or unsupported, a checkpoint does not exist, or its architecture
+        cannot be determined.
     WeightsUnavailableError
-        If a local checkpoint does not exist.
+        If the demo model is missing.
     """
     if model == "demo":
         demo = entry("demo")
@@ -212,7 +212,7 @@ def clip_source(model: str) -> ClipSource:
 
 def _existing(path: Path) -> Path:
     if not path.is_file():
-        raise WeightsUnavailableError(f"There is no checkpoint file at {path}.")
+        raise InvalidInputError(f"There is no checkpoint file at {path}. Check the path.")
     return path
 
 
@@ -292,7 +292,7 @@ def fetch_weights(config: SegmentationConfig, monitor: Monitor) -> None:
 
     Raises
     ------
-    WeightsUnavailableError, DamagedWeightsError, Stopped
+    InvalidInputError, WeightsUnavailableError, DamagedWeightsError, Stopped
     """
     for name in config.weights:
         local = name not in REGISTRY and not name.startswith("open_clip:")
@@ -445,7 +445,7 @@ def _cached_empty_prompt(folder: Path, monitor: Monitor) -> Tensor:
     """Return the empty prompt's embedding from the disk cache; encode it the first time."""
     encoders = sorted((folder / "text_encoder").glob("*.safetensors"))
     if not encoders or not (folder / "tokenizer").is_dir():
-        raise WeightsUnavailableError(
+        raise InvalidInputError(
             f"{folder} is not a Stable Diffusion model in diffusers format: it lacks text_encoder "
             "(as safetensors) or tokenizer. Add them; they are needed once, for the empty prompt."
         )

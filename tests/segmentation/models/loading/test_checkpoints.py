@@ -173,7 +173,7 @@ def test_a_file_of_another_architecture(tiny_clip, image):
 @pytest.mark.parametrize("model", ["{}", "open_clip:ViT-B-32/{}"])
 def test_a_file_that_is_not_there(tmp_path, image, model):
     path = tmp_path / "none.pt"
-    with pytest.raises(WeightsUnavailableError, match=r"no checkpoint file at .*none\.pt"):
+    with pytest.raises(InvalidInputError, match=r"no checkpoint file at .*none\.pt"):
         Segmenter(config(model.format(path))).embed(image)
 
 
