@@ -5,8 +5,8 @@ Source: Araslanov and Roth, CVPR 2020, sec. 3.3.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import product
+from collections.abc import Sequence
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,12 @@ from ..results import ImageEmbedding
 from .protocol import PixelRefiner
 
 ITERATIONS, DILATIONS = 10, (1, 2, 4, 8)
+
+ROWS = 32
+"""Rows whose weights are computed at once, so that they stay in the CPU's cache."""
+
+AT_ONCE = 1 << 18
+"""Values of the maps that are averaged at once, for the same reason."""
 
 
 class Pamr(PixelRefiner):
@@ -67,48 +73,102 @@ def refine_with_colours(
         In the range of `maps`.
     """
     monitor = monitor or Monitor()
-    shape = (image.shape[1], image.shape[2])
+    height, width = image.shape[1:]
+    reach = max(dilations)
     weights = _colour_weights(image.float(), dilations)  # (8 * dilations, H, W)
-    maps = interpolated(maps, shape)
+    maps = interpolated(maps, (height, width))
+    # Two arrays with repeated edges take turns: one is averaged into the inner part of the other.
+    padded = [_padded(maps, reach) for _ in range(2)]
+    inner = [one[:, reach : reach + height, reach : reach + width] for one in padded]
+    rows = max(AT_ONCE // (len(maps) * width), 1)
+    ends = [(top, min(top + rows, height)) for top in range(0, height, rows)]
+    bands = [(slice(top, bottom), slice(top, bottom + 2 * reach)) for top, bottom in ends]
+    steps = [
+        [
+            (
+                target[:, band],
+                weights[:, band].unbind(),
+                list(chain.from_iterable(_neighbours(source[:, around], dilations))),
+            )
+            for band, around in bands
+        ]
+        for source, target in zip(padded, inner[::-1], strict=True)
+    ]
     for iteration in range(iterations):
         monitor.tell("Refining by colour", iteration, iterations)
-        total = torch.zeros_like(maps)
-        for weight, neighbour in zip(weights, _neighbours(maps, dilations), strict=True):
-            total.addcmul_(weight, neighbour)
-        maps = total
-    return maps
+        if iteration:
+            _repeat_edges(padded[iteration % 2], reach)
+        for total, shares, neighbours in steps[iteration % 2]:
+            total.zero_()
+            for share, neighbour in zip(shares, neighbours, strict=True):
+                total.addcmul_(share, neighbour)
+    return inner[iterations % 2].contiguous()
 
 
-def _neighbours(planes: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
-    """(C, H, W) planes shifted to each of the 8 neighbours at each dilation; edges are repeated."""
-    height, width = planes.shape[-2:]
+def _padded(planes: Tensor, reach: int) -> Tensor:
+    """(C, H, W) planes with repeated edges on all sides."""
+    return F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
+
+
+def _repeat_edges(padded: Tensor, reach: int) -> None:
+    """Repeat the edges of the inner part of padded planes, in place."""
+    for planes in (padded, padded.mT):
+        planes[:, :reach] = planes[:, reach : reach + 1]
+        planes[:, -reach:] = planes[:, -reach - 1 : -reach]
+
+
+def _neighbours(padded: Tensor, dilations: Sequence[int]) -> list[Tensor]:
+    """Padded planes shifted to each of the 8 neighbours at each dilation; views, no copies.
+
+    In groups of those above, beside and below at one dilation, (3 or 2, ..., H, W) each.
+    """
     reach = max(dilations)
-    padded = F.pad(planes[None], (reach,) * 4, mode="replicate")[0]
+    height, width = (side - 2 * reach for side in padded.shape[-2:])
+    groups = []
     for d in dilations:
-        for dy, dx in product((-d, 0, d), repeat=2):
-            if dy or dx:
-                top, left = reach + dy, reach + dx
-                yield padded[:, top : top + height, left : left + width]
+        rows, columns = (slice(reach - d, reach + side + d) for side in (height, width))
+        cells = padded[..., rows, columns].unfold(-2, height, d).unfold(-2, width, d)
+        above, beside, below = cells.movedim((-4, -3), (0, 1))  # (3, ..., H, W) each
+        groups += [above, beside[::2], below]
+    return groups
 
 
 def _colour_weights(image: Tensor, dilations: Sequence[int]) -> Tensor:
     """Affinity of every pixel to its neighbours, (8 * dilations, H, W); sums to 1 per pixel."""
+    height, width = image.shape[1:]
+    reach = max(dilations)
+    padded = _padded(image, reach)
+    weights = image.new_empty(8 * len(dilations), height, width)
+    for top in range(0, height, ROWS):
+        bottom = min(top + ROWS, height)
+        differences = _differences(padded[:, top : bottom + 2 * reach], dilations)
+        weights[:, top:bottom] = torch.softmax(differences.neg_(), dim=0)
+    return weights
+
+
+def _differences(padded: Tensor, dilations: Sequence[int]) -> Tensor:
+    """Colour difference of every pixel from its neighbours, (8 * dilations, H, W).
+
+    In units of the local standard deviation, mean of the channels.
+    """
+    reach = max(dilations)
     total: Tensor | None = None
-    for channel in image.split(1):  # one at a time, to save memory
-        neighbours = torch.cat(list(_neighbours(channel, dilations)))  # (8 * dilations, H, W)
+    for channel in padded:
+        neighbours = _neighbours(channel, dilations)
+        centre = channel[reach:-reach, reach:-reach]
         # The deviation is over 3 x 3 pixels at every dilation, so the centre counts once for each.
-        centres = channel.expand(len(dilations), -1, -1)
-        deviation = _deviation(torch.cat([neighbours, centres]))
-        difference = neighbours.sub_(channel).abs_().div_(1e-8 + 0.1 * deviation)
+        samples = torch.cat([*neighbours, centre.expand(len(dilations), -1, -1)])
+        deviation = _deviation(samples)
+        difference = samples[: 8 * len(dilations)].sub_(centre).abs_().div_(1e-8 + 0.1 * deviation)
         total = difference if total is None else total.add_(difference)
     assert total is not None  # noqa: S101 - an image has channels
-    return torch.softmax(total.div_(-len(image)), dim=0)
+    return total.div_(len(padded))
 
 
 def _deviation(samples: Tensor) -> Tensor:
-    """Standard deviation of (N, H, W) samples over N, overwriting them.
+    """Standard deviation of (N, H, W) samples over N.
 
     `torch.std` takes several times as long on a CPU.
     """
-    squares = samples.sub_(samples.mean(dim=0)).square_()
+    squares = (samples - samples.mean(dim=0)).square_()
     return squares.sum(dim=0).div_(len(samples) - 1).sqrt_()
