@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from napari_cliper.cli.commands import app
 from napari_cliper.io.files import FileError
 from napari_cliper.io.image_decoding import decode_image
-from napari_cliper.segmentation import InvalidInputError, Thresholds
+from napari_cliper.segmentation import InvalidInputError, Thresholds, TileCache
 
 
 @pytest.fixture
@@ -75,6 +75,24 @@ def test_what_the_demo_cannot_write_or_measure(tmp_path):
     for option in (["--compare", "-3"], ["--headless", "--seed", "-1"]):
         assert CliRunner().invoke(app, ["demo", *option]).exit_code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_a_tile_cache_that_would_keep_nothing(segment, tmp_path, monkeypatch):
+    image, file = tmp_path / "image.png", tmp_path / "file"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80), np.uint8)).save(image)
+    file.write_bytes(b"mine")
+    for folder in (file, file / "below"):
+        said = segment(image, "--tile", "64", "--tile-cache", str(folder))
+        assert f"Tiles cannot be kept in {folder}: {file} is a file. Give a folder" in said
+        with pytest.raises(InvalidInputError, match="is a file"):
+            TileCache(folder)
+    assert file.read_bytes() == b"mine"
+    monkeypatch.setattr(os, "access", lambda place, mode: place != tmp_path)
+    given = ["segment", str(image), "--labels", "nucleus", "--output", str(tmp_path / "out")]
+    given += ["--model", "demo", "--tile", "64", "--tile-cache", str(tmp_path / "new")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 1
+    assert "new: there is no permission. Choose a folder" in " ".join(result.stderr.split())
 
 
 def test_contrast_that_would_change_nothing(segment, tmp_path):

@@ -6,7 +6,9 @@ A command takes one parameter of type `EngineOptions` and is decorated with
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
 
+from ..io.files import cannot
 from ..segmentation import (
     MASK_SOURCES,
     METHODS,
@@ -195,7 +198,9 @@ class EngineOptions:
         Raises
         ------
         InvalidInputError
-            For a folder that is not used.
+            For a folder that is not used, or a file instead of a folder.
+        FileAccessError
+            For a folder that cannot be made.
         """
         from ..segmentation import TileCache, TileMemory  # noqa: PLC0415 - torch
 
@@ -203,7 +208,13 @@ class EngineOptions:
             raise InvalidInputError("Give --tile-cache or --no-tile-cache, not both.")
         if self.no_tile_cache:
             return TileMemory()
-        return TileCache() if self.tile_cache is None else TileCache(self.tile_cache)
+        if self.tile_cache is None:
+            return TileCache()
+        store = TileCache(self.tile_cache)
+        there = next(one for one in (store.folder, *store.folder.parents) if one.exists())
+        if there != store.folder and not os.access(there, os.W_OK | os.X_OK):
+            raise cannot("write", store.folder, PermissionError(errno.EACCES, ""))
+        return store
 
     def thresholds(self, settings: Settings) -> Thresholds:
         """The thresholds given, and the default ones of the settings."""

@@ -24,6 +24,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import ZipStore
 
+from ..errors import InvalidInputError
+
 CACHE_BYTES = 20_000_000_000
 """Default size of the cache on disk."""
 
@@ -111,6 +113,11 @@ class TileMemory:
             total -= _bytes(self.entries.pop(next(iter(self.entries))))
 
 
+def default_folder() -> Path:
+    """The folder for tiles in the user's cache folder."""
+    return platformdirs.user_cache_path("napari-cliper") / "tiles"
+
+
 @dataclass(frozen=True, eq=False)
 class TileCache:
     """A store on disk.
@@ -121,13 +128,28 @@ class TileCache:
         Default: in the user's cache folder.
     limit : int
         Bytes beyond which the least recently used entries are deleted.
+
+    Raises
+    ------
+    InvalidInputError
+        For a file where the folder or one above it should be.
     """
 
-    folder: Path = field(
-        default_factory=lambda: platformdirs.user_cache_path("napari-cliper") / "tiles"
-    )
+    folder: Path = field(default_factory=default_folder)
     limit: int = CACHE_BYTES
     _unwritten: dict[str, Arrays] = field(default_factory=dict, repr=False)  # the disk was full
+
+    def __post_init__(self) -> None:
+        """Refuse a file, with which there would be no cache."""
+        object.__setattr__(self, "folder", Path(self.folder))
+        if self.folder == default_folder():  # chosen by nobody
+            return
+        for place in (self.folder, *self.folder.parents):
+            if place.is_file():
+                raise InvalidInputError(
+                    f"Tiles cannot be kept in {self.folder}: {place} is a file. Give a folder; it "
+                    "is created if it is missing."
+                )
 
     def __contains__(self, key: str) -> bool:
         """Return whether there is an entry."""
