@@ -15,6 +15,7 @@ from napari_cliper.io.files import FileError, cannot, whole_files
 from napari_cliper.io.images import read_image_file
 from napari_cliper.io.json_records import write_json
 from napari_cliper.labels.palette import class_colours
+from napari_cliper.segmentation.features.preprocessing import to_rgb
 
 RED = np.zeros((10, 12, 3), np.uint8)
 RED[..., 0] = 255
@@ -48,15 +49,27 @@ def test_sixteen_bits_stay_sixteen_bits(tmp_path):
     np.testing.assert_array_equal(read_image_file(tmp_path / "a.png"), array)
 
 
-def test_palette_and_grey_with_alpha_become_colours(tmp_path):
+def test_a_palette_becomes_colours(tmp_path):
     Image.fromarray(RED).quantize(4).save(tmp_path / "palette.png")
     np.testing.assert_array_equal(read_image_file(tmp_path / "palette.png")[..., :3], RED)
-    grey = Image.fromarray(RED[..., 0])
-    grey.putalpha(Image.new("L", grey.size, 255))
-    grey.save(tmp_path / "la.png")
-    picture = read_image_file(tmp_path / "la.png")
-    assert picture.shape == (10, 12, 4)
-    np.testing.assert_array_equal(picture[..., 1], RED[..., 0])
+
+
+def test_grey_with_alpha_is_the_image_that_grey_is(tmp_path):
+    """Its contrast would otherwise be that of a colour image, which is not stretched."""
+    grey = np.random.default_rng(0).integers(5, 30, (16, 20), np.uint8)
+    alpha = np.full_like(grey, 90)
+    Image.fromarray(np.dstack([grey, alpha])).save(tmp_path / "la.png")
+    for name, dtype in (("8", np.uint8), ("16", np.uint16)):
+        tifffile.imwrite(
+            tmp_path / f"{name}.tif", np.dstack([grey, alpha]).astype(dtype),
+            photometric="minisblack", planarconfig="contig", extrasamples=["unassalpha"],
+        )  # fmt: skip
+    for name in ("la.png", "8.tif", "16.tif"):
+        picture = read_image_file(tmp_path / name)
+        np.testing.assert_array_equal(picture, grey)
+        np.testing.assert_array_equal(
+            to_rgb(picture).pixels, to_rgb(grey.astype(picture.dtype)).pixels
+        )
 
 
 def test_a_damaged_tiff_is_named(tmp_path):

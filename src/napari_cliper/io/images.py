@@ -96,7 +96,8 @@ def read_image_with_axes(path: Path) -> tuple[NDArray[Any], str]:
     """Read an image file as it is displayed.
 
     Palettes and the orientation of EXIF or TIFF are applied, CMYK is converted to RGB,
-    white-is-zero is inverted, and 2-bit and 4-bit grey levels are scaled to 0 to 255.
+    white-is-zero is inverted, and 2-bit and 4-bit grey levels are scaled to 0 to 255. Grey with an
+    alpha channel is read as grey, so that its contrast is that of a grey image.
 
     Parameters
     ----------
@@ -152,7 +153,7 @@ def _coloured(path: Path, decoded: DecodedImage) -> NDArray[Any]:
         mixed: NDArray[Any] = np.rint(light[..., :3] * light[..., 3:] / highest)
         return mixed.astype(pixels.dtype)
     if decoded.colours == "grey and alpha":
-        return np.take(pixels, [0, 0, 0, 1], axis=-1)
+        return pixels[..., 0]
     if decoded.colours == "white is zero":
         pixels = ~pixels if pixels.dtype == bool else (highest - pixels).astype(pixels.dtype)
     if pixels.dtype == np.uint8 and bits < 8:
