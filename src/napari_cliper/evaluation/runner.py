@@ -211,12 +211,13 @@ def evaluate(
 
 def _entries(journal: Journal, count: int) -> dict[str, Entry]:
     """The finished images by name; `count` is the number of labels."""
-    try:
-        return {
-            name: Entry.from_record(record, count) for name, record in journal.own.entries.items()
-        }
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise journal.damaged(error) from error
+    entries = {}
+    for name, record in journal.own.entries.items():
+        try:
+            entries[name] = Entry.from_record(record, count)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise journal.damaged(f"the line of {name}") from error
+    return entries
 
 
 def left_out(result: Evaluation) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Journal of a run over many images, so that it can be resumed: one JSON line per image.
 
 The first line holds the settings, the second the weights and library versions; images finished with
-other settings follow after lines of the same kind. A last line that a crash truncated is dropped.
+other settings follow after lines of the same kind. A last line that a crash truncated or filled
+with NUL bytes is dropped, and so is what follows it.
 """
 
 from __future__ import annotations
@@ -102,15 +103,16 @@ class Journal:
             return
         except OSError as error:
             raise cannot("read", self.path, error) from error
+        content = content.partition(b"\0")[0]  # what a loss of power leaves of unwritten lines
         check_start(self.path, content)
         lines = content.splitlines(keepends=True)
         whole = [line for line in lines if line.endswith(b"\n")]
         self._whole = sum(map(len, whole))
-        try:
-            for line in whole:
+        for number, line in enumerate(whole, 1):
+            try:
                 self._take(json.loads(line))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise self.damaged(error) from error
+            except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+                raise self.damaged(f"line {number}") from error
 
     def _take(self, record: dict[str, Any]) -> None:
         """Take a line of the file."""
@@ -139,11 +141,11 @@ class Journal:
         self._drop(record["name"])
         run.entries[record["name"]] = record
 
-    def damaged(self, error: Exception) -> FileError:
-        """Return the error for a file whose content cannot be used."""
+    def damaged(self, what: str) -> FileError:
+        """Return the error for a file of which `what` cannot be used, such as ``"line 3"``."""
         return FileError(
-            f"{self.path} is damaged: {error!r}. Use --overwrite to start again, or choose another "
-            "folder."
+            f"{self.path} is damaged: {what} is not what napari-cliper wrote there. Use "
+            "--overwrite to start again, or choose another folder."
         )
 
     def check(self, names: Iterable[str]) -> None:
@@ -403,7 +405,7 @@ def remove(path: Path) -> None:
         For a file that is not a journal, which is left alone, or that cannot be deleted.
     """
     try:
-        check_start(path, path.read_bytes())
+        check_start(path, path.read_bytes().partition(b"\0")[0])
         path.unlink()
     except FileNotFoundError:
         return

@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def why_not(error: Exception) -> str:
+    """What is wrong with a file according to an error, without the names of exceptions."""
+    if isinstance(error, KeyError):
+        return f"it has no {error}"
+    if isinstance(error, ValueError):
+        return str(error)
+    if isinstance(error, IndexError):
+        return "one of its lists is too short"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return "one of its entries has the wrong type"
+
+
 def current_keys(record: Any, names: Mapping[str, str]) -> Any:
     """A mapping with the keys of an older version replaced by the current ones.
 

@@ -188,7 +188,7 @@ def _from_journal(journal: Journal, record: Mapping[str, Any]) -> tuple[Prototyp
     try:
         return tuple(map(from_record, record["prototypes"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise journal.damaged(error) from error
+        raise journal.damaged(f"the line of {record['name']}") from error
 
 
 def _with_counts(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> LearnResult:

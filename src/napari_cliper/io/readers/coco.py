@@ -19,6 +19,7 @@ from ...labels.label_class import ClassRow, Colour
 from ...segmentation import InvalidInputError
 from ..filenames import file_name
 from ..files import FileError, cannot
+from ..record_checks import why_not
 from .coco_masks import pixels_of, runs_of
 
 MAX_PIXELS = 2**31
@@ -236,7 +237,7 @@ def open_coco(path: str | Path) -> CocoFile:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise FileError(
-            f"{path} is not COCO JSON: {_why_not(error)}. It needs lists of images (id, file_name, "
+            f"{path} is not COCO JSON: {why_not(error)}. It needs lists of images (id, file_name, "
             "height, width), annotations (image_id, category_id, segmentation) and categories "
             "(id, name)."
         ) from error
@@ -256,15 +257,6 @@ def open_coco(path: str | Path) -> CocoFile:
             )
         by_image.setdefault(one["image_id"], []).append(one)
     return CocoFile(path, images, MappingProxyType(by_image), categories)
-
-
-def _why_not(error: Exception) -> str:
-    """What is wrong with a file, without the names of exceptions."""
-    if isinstance(error, KeyError):
-        return f"it has no {error}"
-    if isinstance(error, ValueError):
-        return str(error)
-    return "it is no object" if isinstance(error, TypeError) else "it is nested too deeply"
 
 
 Record = Mapping[str, Any]

@@ -26,6 +26,7 @@ from ...objects.object_set import HIGHEST
 from ...segmentation import InvalidInputError
 from ..files import FileError, cannot
 from ..image_decoding import decode_image
+from ..record_checks import why_not
 from ..tiff_axes import with_axes_of_tiff
 from ..writers.coco import OBJECT_KEY
 from ..writers.ome_zarr import OBJECTS
@@ -265,7 +266,7 @@ def _of_zarr(path: Path) -> ImportedObjects:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise FileError(
-            f"{path} is not an OME-Zarr folder with objects: {error!r}. Export it again."
+            f"{path} is not an OME-Zarr folder with objects: {why_not(error)}. Export it again."
         ) from error
     numbers = as_numbers(array, str(path))
     return ImportedObjects(
@@ -345,7 +346,7 @@ def _of_geojson(path: Path, shape: tuple[int, int]) -> ImportedObjects:
         raise cannot("read", path, error) from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise FileError(
-            f"{path} is not GeoJSON with polygons: {error!r}. Export the objects again, for "
+            f"{path} is not GeoJSON with polygons: {why_not(error)}. Export the objects again, for "
             "example from QuPath as a FeatureCollection."
         ) from error
     numbers, classes = _painted(str(path), shape, drawn)
