@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from ..segmentation import ClassPrompt, InvalidInputError, Progress
+from ..segmentation import ClassPrompt, InvalidInputError, Report, ShouldStop
 from ._console import err
 from ._path_arguments import given_path
 
@@ -64,8 +64,8 @@ def chosen_prototypes(file: Path | None, prototype_weight: float | None) -> Prot
 def matched(
     segmenter: Segmenter,
     prototypes: Prototypes,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool] | None = None,
+    report: Report,
+    should_stop: ShouldStop | None = None,
 ) -> Segmenter:
     """Load CLIP without the refiner and check that the prototypes were learned with it.
 

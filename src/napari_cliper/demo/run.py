@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..segmentation import (
     METHODS,
     ClassPrompt,
     Progress,
+    Report,
     ScoreMaps,
     SegmentationConfig,
     Segmenter,
@@ -61,7 +62,7 @@ def all_classes() -> list[ClassPrompt]:
     return [ClassPrompt(kind.name, kind.synonyms) for kind in KINDS]
 
 
-def segment_scene(report: Callable[[Progress], None], seed: int = DEMO_SEED) -> DemoResult:
+def segment_scene(report: Report, seed: int = DEMO_SEED) -> DemoResult:
     """Make a held-out scene and segment it with the demo model."""
     scene = make_scene(SCENE_SHAPE, HELD_OUT_SEED + seed)
     segmenter = Segmenter(SegmentationConfig(model="demo"))
@@ -70,7 +71,7 @@ def segment_scene(report: Callable[[Progress], None], seed: int = DEMO_SEED) -> 
 
 
 def compare_methods(
-    scenes: int, report: Callable[[Progress], None], methods: Sequence[str] = COMPARED
+    scenes: int, report: Report, methods: Sequence[str] = COMPARED
 ) -> Iterator[tuple[str, float, float]]:
     """Measure the accuracy of methods that the demo model can run, on held-out scenes.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..io.files import check_places, whole_files
-from ..segmentation import METHODS, InvalidInputError, Progress, SegmentationConfig
+from ..segmentation import METHODS, InvalidInputError, Report, SegmentationConfig
 from .figures import ContactRow, contact_sheet
 from .report import WORST, table_text, write_report, write_table
 from .runner import Evaluation
@@ -50,7 +50,7 @@ def compare(
     run: Callable[[SegmentationConfig, Path], Evaluation],
     folder: Path,
     *,
-    report: Callable[[Progress], None],
+    report: Report,
 ) -> Mapping[str, Evaluation]:
     """Evaluate each method into a folder of its own, then write the comparison.
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..io.files import whole_files
 from ..io.json_records import write_json
-from ..segmentation import Progress
+from ..segmentation import Progress, Report
 from .entry import Entry
 from .figures import ContactRow, confusion_figure, contact_sheet
 from .runner import REPORT, Evaluation
@@ -33,9 +33,7 @@ WORST = 10
 """Number of images in ``worst.png``."""
 
 
-def write_report(
-    folder: Path, result: Evaluation, *, report: Callable[[Progress], None] | None = None
-) -> None:
+def write_report(folder: Path, result: Evaluation, *, report: Report | None = None) -> None:
     """Write the report files, either all of them or none.
 
     Parameters

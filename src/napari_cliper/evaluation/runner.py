@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from ..io.files import check_places, whole_files
 from ..io.images import pixel_size_of
 from ..io.journal import Journal
 from ..io.prototype_file import prototypes_record
-from ..segmentation import InvalidInputError, Monitor, Progress, Thresholds
+from ..segmentation import InvalidInputError, Monitor, Report, ShouldStop, Thresholds
 from .dataset import Dataset, Pair, some
 from .entry import NAME, Entry
 from .ground_truth import read_numbers
@@ -104,8 +104,8 @@ def evaluate(
     prototypes: Prototypes | None = None,
     prototype_weight: float | None = None,
     overwrite: bool = False,
-    report: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    report: Report | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> Evaluation:
     """Segment every image of a dataset and compare it with the ground truth.
 

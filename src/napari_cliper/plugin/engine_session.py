@@ -22,7 +22,9 @@ from ..segmentation import (
     InvalidInputError,
     Monitor,
     Progress,
+    Report,
     SegmentationConfig,
+    ShouldStop,
     WeightsUnavailableError,
 )
 from . import ui_text
@@ -84,7 +86,7 @@ class Session:
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
 
     def estimate(
-        self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+        self, request: Request, report: Report, should_stop: ShouldStop
     ) -> TileEstimate | None:
         """What encoding the image in tiles costs; None if it is encoded as a whole.
 
@@ -114,9 +116,9 @@ class Session:
         self,
         request: Request,
         seconds: float,
-        first: Callable[[Callable[[Progress], None], Callable[[], bool]], None] | None,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        first: Callable[[Report, ShouldStop], None] | None,
+        report: Report,
+        should_stop: ShouldStop,
     ) -> Outcome | TileEstimate:
         """Run in tiles, or return the estimate if that takes longer; called in a thread.
 
@@ -143,9 +145,7 @@ class Session:
             first(report, should_stop)
         return self.run(request, report, should_stop)
 
-    def run(
-        self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
-    ) -> Outcome:
+    def run(self, request: Request, report: Report, should_stop: ShouldStop) -> Outcome:
         """Encode the image unless it is cached, and score the words; called in a thread.
 
         Raises
@@ -160,8 +160,8 @@ class Session:
     def affinity(
         self,
         embedding: ImageEmbedding,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        report: Report,
+        should_stop: ShouldStop,
         *,
         shape: tuple[int, int] | None = None,
     ) -> ImageAffinity:
@@ -185,10 +185,7 @@ class Session:
         return found
 
     def _features_of_corrections(
-        self,
-        embedding: ImageEmbedding,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, embedding: ImageEmbedding, report: Report, should_stop: ShouldStop
     ) -> tuple[Any, ...]:
         """Features of the model for outlines; empty without one, and for a large image.
 
@@ -205,10 +202,7 @@ class Session:
             return ()
 
     def learn(
-        self,
-        learning_request: LearningRequest,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, learning_request: LearningRequest, report: Report, should_stop: ShouldStop
     ) -> Prototypes:
         """Learn prototypes from one image; called in a thread.
 
@@ -232,15 +226,15 @@ class Session:
         self,
         config: SegmentationConfig,
         use: Callable[[Segmenter], T],
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        report: Report,
+        should_stop: ShouldStop,
     ) -> T:
         """Call a function with the segmenter and return its result; called in a thread."""
         with self._segmenter_for(config, report, should_stop) as segmenter:
             return use(segmenter)
 
     def predict(
-        self, request: Request, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+        self, request: Request, report: Report, should_stop: ShouldStop
     ) -> StoredPrediction:
         """The prediction of an image, to be stored on disk; called in a thread.
 
@@ -260,8 +254,8 @@ class Session:
         path: Path,
         config: SegmentationConfig | None,
         on_disk: bool,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        report: Report,
+        should_stop: ShouldStop,
     ) -> Prototypes:
         """Read prototypes and check that they are of the chosen model; called in a thread.
 
@@ -338,12 +332,7 @@ class Session:
         return main + self.objects.network_bytes
 
     def _scores(
-        self,
-        request: Request,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
-        *,
-        passing: bool = False,
+        self, request: Request, report: Report, should_stop: ShouldStop, *, passing: bool = False
     ) -> tuple[ScoreMaps, ImageEmbedding, tuple[str, ...], bool]:
         """Scores, embedding, notes, and whether the image was encoded."""
         with self._segmenter_for(request.config, report, should_stop) as segmenter:
@@ -368,8 +357,8 @@ class Session:
         self,
         segmenter: Segmenter,
         requested: Request | LearningRequest,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        report: Report,
+        should_stop: ShouldStop,
         *,
         passing: bool = False,
     ) -> tuple[ImageEmbedding, bool]:
@@ -396,10 +385,7 @@ class Session:
         return embedding, True
 
     def _image(
-        self,
-        segmenter: Segmenter,
-        requested: Request | LearningRequest,
-        report: Callable[[Progress], None],
+        self, segmenter: Segmenter, requested: Request | LearningRequest, report: Report
     ) -> tuple[Any, Limits | None, tuple[Any, ...]]:
         """The image, its contrast limits, and the key of its embedding."""
         report(Progress(ui_text.READING_IMAGE, 0, 0))
@@ -409,10 +395,7 @@ class Session:
 
     @contextmanager
     def _segmenter_for(
-        self,
-        config: SegmentationConfig,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, config: SegmentationConfig, report: Report, should_stop: ShouldStop
     ) -> Iterator[Segmenter]:
         """The segmenter of a configuration, used by one job at a time.
 

@@ -13,7 +13,7 @@ from ..objects.linked_planes import LinkedPlanes, Plane, link_planes
 from ..objects.object_stack import PlaneLabels, split_volume, unstacked
 from ..objects.plane_objects import Classes, ObjectsChoice, PlaneObjects
 from ..objects.tracking import can_track
-from ..segmentation import InvalidInputError, Monitor, Progress
+from ..segmentation import InvalidInputError, Monitor, Report, ShouldStop
 from . import ui_text
 from .layers.image_layers import ImageChoice, depth_of, geometry_of
 from .state import SeenLabels
@@ -188,7 +188,7 @@ def _objects_of(
 
 
 def link_objects(
-    request: LinkRequest, report: Callable[[Progress], None], should_stop: Callable[[], bool]
+    request: LinkRequest, report: Report, should_stop: ShouldStop
 ) -> LinkedObjectsOfImage:
     """Make the objects of all planes that have some, and link them.
 

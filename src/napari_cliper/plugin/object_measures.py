@@ -9,7 +9,8 @@ from typing import Any
 from ..io.writers.measurements import Table, brief_region_table
 from ..labels.labelled_image import LabelledImage
 from ..objects.labelled import with_objects
-from .object_work import MadeObjects, Report, ShouldStop, object_image
+from ..segmentation import Report, ShouldStop
+from .object_work import MadeObjects, object_image
 
 MOST = 0.5
 """Share of changed objects above which all are measured."""
@@ -41,10 +42,7 @@ class MeasuredObjects:
 
 
 def measured(
-    made: MadeObjects,
-    earlier: MeasuredObjects | None,
-    _report: Report,
-    _should_stop: ShouldStop,
+    made: MadeObjects, earlier: MeasuredObjects | None, _report: Report, _should_stop: ShouldStop
 ) -> MeasuredObjects:
     """Measure objects.
 

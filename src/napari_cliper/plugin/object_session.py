@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ..segmentation import Monitor, Progress
+from ..segmentation import Monitor, Report, ShouldStop
 from .engine_requests import Limits, digest
 from .pytorch_loading import load_pytorch
 
@@ -86,10 +86,7 @@ class ObjectSession:
         self._cached: OrderedDict[tuple[Any, ...], ObjectEmbedding] = OrderedDict()
 
     def outline(
-        self,
-        request: OutlineRequest,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, request: OutlineRequest, report: Report, should_stop: ShouldStop
     ) -> tuple[Outline, ...]:
         """Outline an object; called in a thread.
 
@@ -118,11 +115,7 @@ class ObjectSession:
         )
 
     def features(
-        self,
-        model: SamChoice,
-        pixels: NDArray[Any],
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, model: SamChoice, pixels: NDArray[Any], report: Report, should_stop: ShouldStop
     ) -> tuple[Any, ...]:
         """Feature grids of an image, from fine to coarse; called in a thread.
 
@@ -141,10 +134,7 @@ class ObjectSession:
 
     @contextmanager
     def _for_one_job(
-        self,
-        model: SamChoice,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        self, model: SamChoice, report: Report, should_stop: ShouldStop
     ) -> Iterator[ObjectSegmenter]:
         """The segmenter of a model, used by one job at a time."""
         monitor = Monitor(report, should_stop)
@@ -192,8 +182,8 @@ class ObjectSession:
         self,
         segmenter: ObjectSegmenter,
         request: OutlineRequest,
-        report: Callable[[Progress], None],
-        should_stop: Callable[[], bool],
+        report: Report,
+        should_stop: ShouldStop,
     ) -> ObjectEmbedding:
         pixels, contrast = request.read(), request.contrast()
         key = (request.model, digest(pixels), contrast, request.gamma)

@@ -31,14 +31,11 @@ from ..objects.object_set import Numbers, objects_of
 from ..objects.object_stack import stacked, unstacked
 from ..objects.plane_objects import ObjectsChoice, PlaneObjects
 from ..objects.summary import ClassSummary, class_summaries, usual_smallest
-from ..segmentation import Monitor, Progress
+from ..segmentation import Monitor, Report, ShouldStop
 from . import ui_text
 from .layers.image_layers import ImageChoice, Region
 from .object_links import PlaneSource, split_sources
 from .state import SeenLabels
-
-Report = Callable[[Progress], None]
-ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True, eq=False)

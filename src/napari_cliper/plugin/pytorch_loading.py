@@ -6,19 +6,19 @@ import ctypes
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..segmentation import Progress
+from ..segmentation import Progress, Report
 from . import ui_text
 
 _SEGMENTER = "napari_cliper.segmentation.segmenter"
 
 
-def load_pytorch(report: Callable[[Progress], None] = lambda progress: None) -> None:
+def load_pytorch(report: Report = lambda progress: None) -> None:
     """Import the engine and PyTorch with it; call it in a thread.
 
     Takes seconds the first time, longer on a slow disk, and cannot be interrupted. Several threads

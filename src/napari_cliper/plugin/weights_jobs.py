@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..segmentation import REGISTRY, Monitor, Progress, SegmentationError, WeightsEntry
+from ..segmentation import (
+    REGISTRY,
+    Monitor,
+    Report,
+    SegmentationError,
+    ShouldStop,
+    WeightsEntry,
+)
 from .pytorch_loading import load_pytorch
 
 
-def find_models(
-    report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> tuple[str, ...]:
+def find_models(report: Report, _should_stop: ShouldStop) -> tuple[str, ...]:
     """Load PyTorch, and return the models of open_clip's table; called in a thread."""
     load_pytorch(report)
     from ..segmentation import listed_models  # noqa: PLC0415 - torch
@@ -20,9 +25,7 @@ def find_models(
     return listed_models()
 
 
-def fetch_weights(
-    names: Sequence[str], report: Callable[[Progress], None], should_stop: Callable[[], bool]
-) -> None:
+def fetch_weights(names: Sequence[str], report: Report, should_stop: ShouldStop) -> None:
     """Download weights by name; called in a thread."""
     load_pytorch(report)
     from ..segmentation import fetch, weights_of  # noqa: PLC0415 - heavy
@@ -57,9 +60,7 @@ class WeightsFound:
     free: int
 
 
-def weights_on_disk(
-    name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> WeightsFound:
+def weights_on_disk(name: str, _report: Report, _should_stop: ShouldStop) -> WeightsFound:
     """Find which weights of the registry and of one more model are on disk; called in a thread.
 
     Parameters

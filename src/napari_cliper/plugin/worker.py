@@ -17,13 +17,20 @@ from weakref import ref
 from qtpy.QtCore import QCoreApplication, QObject, Qt, Signal
 
 from ..io.files import FileError
-from ..segmentation import Progress, SegmentationError, Stopped, give_back_memory
+from ..segmentation import (
+    Progress,
+    Report,
+    SegmentationError,
+    ShouldStop,
+    Stopped,
+    give_back_memory,
+)
 from . import ui_text
 from .activity import Activity, Ending, window_of
 from .pytorch_loading import load_triton_apart
 from .qt.timers import once
 
-Work = Callable[[Callable[[Progress], None], Callable[[], bool]], Any]
+Work = Callable[[Report, ShouldStop], Any]
 """The function that a job runs: takes `report` and `should_stop`, and returns the result."""
 
 REPORT_EVERY = 0.05  # seconds; reporting more often would only keep the window busy

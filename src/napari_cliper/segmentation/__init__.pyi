@@ -83,6 +83,8 @@ from .plane_propagation import scored_planes as scored_planes
 from .plane_propagation import with_user_hints as with_user_hints
 from .progress import Monitor as Monitor
 from .progress import Progress as Progress
+from .progress import Report as Report
+from .progress import ShouldStop as ShouldStop
 from .prompts import BACKGROUND_WORDS as BACKGROUND_WORDS
 from .prompts import MAX_CLASSES as MAX_CLASSES
 from .prompts import TEMPLATE_SETS as TEMPLATE_SETS

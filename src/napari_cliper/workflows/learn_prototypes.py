@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,15 @@ from ..io.files import FileError, check_places
 from ..io.images import pixel_size_of
 from ..io.journal import Journal
 from ..io.prototype_file import FORMAT, check_suffix, from_record, to_record, write_prototypes
-from ..segmentation import BACKGROUND, InvalidInputError, Monitor, Progress, Prototypes, Segmenter
+from ..segmentation import (
+    BACKGROUND,
+    InvalidInputError,
+    Monitor,
+    Prototypes,
+    Report,
+    Segmenter,
+    ShouldStop,
+)
 
 if TYPE_CHECKING:
     from ..segmentation import Prototype
@@ -94,8 +102,8 @@ def learn_files(
     *,
     overwrite: bool = False,
     inputs: Iterable[Path] = (),
-    report: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    report: Report | None = None,
+    should_stop: ShouldStop | None = None,
 ) -> LearnResult:
     """Learn visual prototypes of the classes from labelled images, and write them to a file.
 

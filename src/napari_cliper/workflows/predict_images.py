@@ -32,7 +32,7 @@ from ..segmentation import (
     LiveLabels,
     Monitor,
     OutOfMemoryError,
-    Progress,
+    Report,
     SegmentationConfig,
     Thresholds,
     Window,
@@ -61,7 +61,7 @@ class Plane(NamedTuple):
     pixel_size: float | None = None
 
 
-Predict = Callable[[Plane, Callable[[Progress], None]], StoredPrediction]
+Predict = Callable[[Plane, Report], StoredPrediction]
 """Maps an image and a progress callback to its prediction."""
 
 Predicted = tuple[str, StoredPrediction | Exception]

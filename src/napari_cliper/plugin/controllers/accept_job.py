@@ -14,7 +14,7 @@ from ...annotation.merge import Rule
 from ...annotation.stored_accept import Accepted, StoredAccept
 from ...annotation.stored_edits import unpack
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, LabelsByChunk, Monitor, Progress
+from ...segmentation import InvalidInputError, LabelsByChunk, Monitor, Report, ShouldStop
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import Region, is_in_chunks, part_of_choice
@@ -176,12 +176,7 @@ class AcceptJob(Controller):
                 call()
 
 
-def _monitored(
-    work: AcceptWork,
-    agreed: bool,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
-) -> Any:
+def _monitored(work: AcceptWork, agreed: bool, report: Report, should_stop: ShouldStop) -> Any:
     return work(agreed, Monitor(report, should_stop))
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from queue import SimpleQueue
 from typing import Any
 
 from ...annotation.chunks import Part
 from ...annotation.memory_store import MemoryStore
 from ...annotation.plane_accept import AcceptedPlanes, PlaneAccept, accept_planes
-from ...labels.label_class import ClassRow
 from ...segmentation import (
     InvalidInputError,
     Monitor,
     OutOfMemoryError,
-    Progress,
-    SegmentationConfig,
+    Report,
+    ShouldStop,
     Thresholds,
     corrected,
 )
 from .. import ui_text
-from ..engine_requests import Outcome, Request
+from ..engine_requests import Request
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, axis_name, image_shape
@@ -31,14 +29,13 @@ from ..layers.outlines import outlines_of_large
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.image_panel import ImagePanel
 from ..panels.plane_strip import Planes, states_of
-from ..panels.run_panel import RunEntry, RunPanel
+from ..panels.run_panel import RunPanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..state import DockState
 from ..worker import Work
-from .base import Controller
 from .kept_results import Kept, PredictedPlane
 from .label_update import LabelUpdate
-from .planes_job import start_on_planes
+from .planes_run import PlanesController, PlanesRun
 from .requests import Requests
 from .result_layers import write_elsewhere
 
@@ -46,18 +43,7 @@ STATES_AFTER = 200  # milliseconds without a change before the strip is updated
 THRESHOLDS_AFTER = 300  # milliseconds without a move before all planes follow
 
 
-@dataclass(frozen=True, eq=False)
-class _PlanesRun:
-    """A run on all planes of an axis, and its results so far."""
-
-    axis: int
-    rows: tuple[ClassRow, ...]
-    config: SegmentationConfig
-    applied: int
-    done: SimpleQueue[tuple[ImageChoice, Outcome]] = field(default_factory=SimpleQueue)
-
-
-class AllPlanes(Controller):
+class AllPlanes(PlanesController):
     """Runs, accepts and sets thresholds on all planes of the chosen stack.
 
     Parameters
@@ -81,15 +67,11 @@ class AllPlanes(Controller):
         annotation: AnnotationPanel,
         requests: Requests,
     ) -> None:
-        super().__init__(images)
-        self._state = state
-        self._images = images
+        super().__init__(state, images, run_panel, requests)
         self._strip = images.strip
         self._thresholds = thresholds
         self._annotation = annotation
-        self._requests = requests
         self._result = state.result
-        self._running: _PlanesRun | None = None
         self._axis: int | None = None  # the axis that was run last
         self._updates = self.jobs()
         self._timer = self.timer(THRESHOLDS_AFTER, self._follow_thresholds)
@@ -97,12 +79,9 @@ class AllPlanes(Controller):
         self._looking.succeeded.connect(self._strip.setValue)
         self._looking.failed.connect(self.say_error)
         self._strip.chosen.connect(self.go_to)
-        run_panel.add_entries(self.entries)
         annotation.accept_planes_wanted.connect(self.accept)
         thresholds.valueChanged.connect(self._on_thresholds)
         thresholds.all_planes_toggled.connect(self._on_thresholds)
-        state.main_job.progressed.connect(self._show_done)
-        state.main_job.finished.connect(self._on_job_ended)
         for signal in (
             state.image_changed,
             state.result_changed,
@@ -145,24 +124,8 @@ class AllPlanes(Controller):
 
     # ------------------------------------------------------------------ run
 
-    def entries(self) -> list[RunEntry]:
-        """Return the entries of the menu beside Run: one for each axis with several planes.
-
-        They are offered even if no plane is on the screen: a run then says why it cannot start.
-        """
-        layer = self._images.image
-        if layer is None:
-            return []
-        sizes = enumerate(image_shape(layer)[:-2])
-        return [
-            RunEntry(
-                ui_text.run_planes(axis=axis_name(layer, axis), number=size),
-                ui_text.RUN_PLANES_TIP,
-                partial(self.run, axis),
-            )
-            for axis, size in sizes
-            if size > 1
-        ]
+    def _entry(self, axis: str, planes: int) -> tuple[str, str]:
+        return ui_text.run_planes(axis=axis, number=planes), ui_text.RUN_PLANES_TIP
 
     def run(self, axis: int, *, agreed: bool = False) -> None:
         """Run on all planes along an axis of the chosen image; finished ones are shown at once.
@@ -180,32 +143,9 @@ class AllPlanes(Controller):
         choice, rows, asked = request
         planes = [(one, self._requests.of_plane(asked, one)) for one in self._planes(choice, axis)]
         self._axis = axis
-        self._running = run = _PlanesRun(axis, rows, asked.config, self._requests.applied)
+        run = PlanesRun(axis=axis, rows=rows, config=asked.config, applied=self._requests.applied)
         work = partial(_run, self._state.session, planes, run)
-        again = partial(self.run, axis, agreed=True)
-        start_on_planes(
-            self._state, asked, len(planes), work, partial(self._on_run, run),
-            ui_text.STOPPED_PLANES, again, agreed=agreed,
-        )  # fmt: skip
-
-    def _show_done(self, _progress: object = None) -> None:
-        """Show the planes that are finished."""
-        run = self._running
-        while run is not None and not run.done.empty():
-            choice, outcome = run.done.get()
-            if run.applied == self._requests.applied and choice.is_current:
-                self._result.add(choice, run.rows, run.config, outcome)
-
-    def _on_run(self, run: _PlanesRun, ended: tuple[int, int, dict[str, str]]) -> str:
-        self._show_done()
-        planes, found, problems = ended
-        if run.applied != self._requests.applied:
-            return ui_text.DROPPED_FOR_PROJECT
-        return ui_text.planes_run(planes=planes, found=found, problems=problems)
-
-    def _on_job_ended(self) -> None:
-        self._show_done()
-        self._running = None
+        self._start(run, asked, len(planes), work, _message, ui_text.STOPPED_PLANES, agreed=agreed)
 
     # ------------------------------------------------------------------ thresholds
 
@@ -331,6 +271,11 @@ class AllPlanes(Controller):
         return find
 
 
+def _message(ended: tuple[int, int, dict[str, str]]) -> str:
+    planes, found, problems = ended
+    return ui_text.planes_run(planes=planes, found=found, problems=problems)
+
+
 def _moved(plane: tuple[int, ...], axis: int, index: int) -> tuple[int, ...]:
     return (*plane[:axis], index, *plane[axis + 1 :])
 
@@ -360,9 +305,9 @@ def _take(annotation: AnnotationLayer, accepted: AcceptedPlanes) -> int:
 def _run(
     session: Session,
     planes: list[tuple[ImageChoice, Request]],
-    run: _PlanesRun,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    run: PlanesRun,
+    report: Report,
+    should_stop: ShouldStop,
 ) -> tuple[int, int, dict[str, str]]:
     """Run each plane; return how many were run, on how many something was found, and problems."""
     monitor, found, problems = Monitor(report, should_stop), 0, {}
@@ -372,8 +317,7 @@ def _run(
         try:
             outcome = session.run(request, downloads, should_stop)
         except (InvalidInputError, OutOfMemoryError) as error:
-            axis = axis_name(choice.layer, run.axis)
-            problems[ui_text.axis_index(axis=axis, index=choice.plane[run.axis])] = str(error)
+            problems[run.name_of(choice)] = str(error)
             continue
         found += outcome.found.classes > 0
         run.done.put((choice, outcome))
@@ -383,10 +327,7 @@ def _run(
 
 
 def _relabelled(
-    others: list[Kept],
-    values: Thresholds,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    others: list[Kept], values: Thresholds, report: Report, should_stop: ShouldStop
 ) -> list[LabelUpdate]:
     """Return the labels of planes with other thresholds and the hints that they follow."""
     monitor, updates = Monitor(report, should_stop), []

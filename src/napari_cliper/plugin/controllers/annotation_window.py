@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
 from ...annotation.chunks import OVERVIEW, Region
-from ...segmentation import Progress
+from ...segmentation import Report, ShouldStop
 from .. import ui_text
 from ..layers.image_group import in_viewer
 from ..layers.image_view import seen_region, view_events
@@ -164,10 +164,7 @@ class AnnotationWindows(Controller):
 
 
 def _read(
-    annotation: LargeAnnotationLayer,
-    region: Region,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    annotation: LargeAnnotationLayer, region: Region, _report: Report, _should_stop: ShouldStop
 ) -> _Window:
     store = annotation.store
     version = store.version
@@ -176,10 +173,7 @@ def _read(
 
 
 def _reduced(
-    annotation: LargeAnnotationLayer,
-    region: Region,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    annotation: LargeAnnotationLayer, region: Region, _report: Report, _should_stop: ShouldStop
 ) -> tuple[LargeAnnotationLayer, NDArray[np.uint16]]:
     """Return the overview of an annotation, empty where its window is."""
     store = annotation.store

@@ -17,7 +17,7 @@ from ...annotation.label_store import LabelStore
 from ...annotation.merge import region_at
 from ...annotation.stored_edits import region_of
 from ...annotation.stored_rewrite import Rewritten, rewritten
-from ...segmentation import Progress
+from ...segmentation import Report, ShouldStop
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import ImageChoice, Region, part_of_choice
 from ..layers.image_view import pixel_under, rectangle_of
@@ -112,11 +112,7 @@ def cleaning(annotation: AnnotationLayer, choice: ImageChoice, tool: Tool) -> Wo
 
 
 def cleaned_in_memory(
-    place: Place,
-    labels: NDArray[np.uint16],
-    tool: Tool,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    place: Place, labels: NDArray[np.uint16], tool: Tool, _report: Report, _should_stop: ShouldStop
 ) -> Found:
     """Clean labels of an annotation in memory."""
     return place, labels, tool(labels)
@@ -127,8 +123,8 @@ def cleaned_on_disk(
     region: Region,
     tool: Tool,
     shown: Region,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    _report: Report,
+    _should_stop: ShouldStop,
 ) -> Found:
     """Clean labels of an annotation in chunks."""
     return rewritten(store, region, CLEANED, tool, shown)
@@ -177,8 +173,8 @@ def counted(
     labels: NDArray[np.uint16],
     edit_mask: NDArray[np.uint8],
     predicted: tuple[NDArray[Any], Region] | tuple[()],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    _report: Report,
+    _should_stop: ShouldStop,
 ) -> Done:
     """The progress of an annotation in memory."""
     return done(labels, edit_mask, *predicted)
@@ -187,8 +183,8 @@ def counted(
 def counted_on_disk(
     store: LabelStore,
     predicted: tuple[NDArray[Any], Region] | tuple[()],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    _report: Report,
+    _should_stop: ShouldStop,
 ) -> Done:
     """The progress of an annotation on disk."""
     return done_on_disk(store, *predicted)

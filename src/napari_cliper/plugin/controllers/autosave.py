@@ -19,7 +19,7 @@ from ...annotation.project.sessions import FoundSession, Session, delete_session
 from ...annotation.project.settings import ProjectSettings
 from ...io.files import FileError
 from ...labels.axes import axes_from_names
-from ...segmentation import InvalidInputError, Progress
+from ...segmentation import InvalidInputError, Report, ShouldStop
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import in_viewer
@@ -175,8 +175,8 @@ class Autosave(Controller):
         self,
         tasks: list[SaveTask],
         settings: ProjectSettings | None,
-        _report: Callable[[Progress], None],
-        _should_stop: Callable[[], bool],
+        _report: Report,
+        _should_stop: ShouldStop,
     ) -> None:
         self._write(tasks, settings)
 

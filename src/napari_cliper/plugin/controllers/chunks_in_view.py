@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from qtpy.QtWidgets import QWidget
 
-from ...segmentation import LabelsByChunk, Progress, Window
+from ...segmentation import LabelsByChunk, Report, ShouldStop, Window
 from ..layers.image_group import in_viewer
 from ..layers.image_view import seen_region, view_events
 from ..layers.prediction_layers import LargePrediction
@@ -89,8 +88,8 @@ def _computed(
     prediction: LargePrediction,
     labels: LabelsByChunk,
     chunks: list[Window],
-    _report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    _report: Report,
+    should_stop: ShouldStop,
 ) -> tuple[LargePrediction, LabelsByChunk, bool]:
     """Also returns whether a class is found for the first time, or none is found in the end."""
     before = labels.any(), labels.complete

@@ -20,7 +20,7 @@ from ...annotation.project.class_edits import ClassChanged, ClassPixels
 from ...annotation.project.project import Project
 from ...annotation.stored_edits import StoredEdits, unpack
 from ...annotation.user_hints import CLICKS, clicks_in
-from ...segmentation import Monitor, Progress
+from ...segmentation import Monitor, Report, ShouldStop
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..panels.classes_panel import ClassesPanel
@@ -233,8 +233,8 @@ def _counted(
     projects: tuple[Project, ...],
     states: Sequence[AnnotationState],
     change: ClassChange,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    report: Report,
+    should_stop: ShouldStop,
 ) -> ClassPixels:
     """Count the pixels of a class in projects, and in annotations that are in none."""
     monitor = Monitor(report, should_stop)
@@ -255,8 +255,8 @@ def _changed(
     projects: tuple[Project, ...],
     change: ClassChange,
     relabellings: Relabellings,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    report: Report,
+    should_stop: ShouldStop,
 ) -> tuple[ClassChanged, Mapping[AnnotationLayer, Relabelled | None]]:
     """Change a class in all projects; the last one is the open project.
 

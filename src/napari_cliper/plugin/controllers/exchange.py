@@ -18,7 +18,7 @@ from ...labels.class_matching import apply, match_classes
 from ...labels.imported_labels import Imported, fitted_planes
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelledImage
-from ...segmentation import InvalidInputError, Progress
+from ...segmentation import InvalidInputError, Report, ShouldStop
 from .. import ui_text
 from ..export_choice import keep_choice, last_choice
 from ..layers.annotation_layer import AnnotationLayer
@@ -198,8 +198,8 @@ def _export(
     request: ExportRequest,
     gather: Gather,
     inputs: Sequence[Path],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    _report: Report,
+    _should_stop: ShouldStop,
 ) -> tuple[list[Path], int, list[str]]:
     """Export; return what was written, of how many images, and notes."""
     from ...io.export import export_images, export_notes, split_notes  # noqa: PLC0415 - as above
@@ -220,9 +220,7 @@ def _export(
     return made, len(found), [*notes, *split_notes(images, formats, request.validation)]
 
 
-def _read(
-    path: Path, name: str, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> tuple[Imported, ...]:
+def _read(path: Path, name: str, _report: Report, _should_stop: ShouldStop) -> tuple[Imported, ...]:
     if path.suffix.lower() == ".json":
         coco = open_coco(path)
         if len(coco.names) > 1:

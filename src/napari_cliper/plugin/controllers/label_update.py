@@ -18,7 +18,14 @@ from ...annotation.stored_grid import StoredHints, on_grid
 from ...annotation.user_hints import Click, Hints, confirmed_by, hints_of
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
-from ...segmentation import LabelsByChunk, LiveLabels, Progress, Thresholds, UserHints
+from ...segmentation import (
+    LabelsByChunk,
+    LiveLabels,
+    Report,
+    ShouldStop,
+    Thresholds,
+    UserHints,
+)
 from ..engine_requests import counts_of, warm_up
 from ..layers.changed_labels import ChangedLabels
 from ..layers.image_layers import ImageChoice
@@ -28,8 +35,6 @@ if TYPE_CHECKING:
     from ...segmentation import ImageAffinity, Stage
     from .kept_results import Kept
 
-Report = Callable[[Progress], None]
-ShouldStop = Callable[[], bool]
 GetAffinity = Callable[[Report, ShouldStop], "ImageAffinity"]
 ReadHints = Callable[[Report, ShouldStop], "tuple[Hints, UserHints | None]"]
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QUrl
 from qtpy.QtGui import QDesktopServices
 
-from ...segmentation import Progress
+from ...segmentation import Report, ShouldStop
 from .. import preferences, ui_text
 from ..panels.memory_panel import CacheRow, MemoryPanel
 from ..pytorch_loading import load_pytorch
@@ -105,7 +104,7 @@ class MemoryController(Controller):
         return ui_text.cleared(title, size)
 
 
-def _measure(_report: Callable[[Progress], None], _should_stop: Callable[[], bool]) -> Caches:
+def _measure(_report: Report, _should_stop: ShouldStop) -> Caches:
     """Measure the caches on disk; called in a thread."""
     load_pytorch()
     from ...segmentation import embeddings_cache, weights_cache  # noqa: PLC0415 - torch

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from ...io.files import FileError
 from ...io.find_pixels import is_image_of
 from ...io.images import open_image_with_axes
 from ...labels.axes import axes_from_names
-from ...segmentation import InvalidInputError, Monitor, Progress
+from ...segmentation import InvalidInputError, Monitor, Report, ShouldStop
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import ImageGroup
@@ -118,9 +117,7 @@ class NewProject:
         pixels = np.asarray(self.pixels)
         return project, project.add_image(self.name, pixels, rgb=self.rgb, axes=self.axes).name
 
-    def write(
-        self, report: Callable[[Progress], None], should_stop: Callable[[], bool]
-    ) -> tuple[Project, str]:
+    def write(self, report: Report, should_stop: ShouldStop) -> tuple[Project, str]:
         """Create the project with the annotation; none is left if it fails or is cancelled."""
         there = set(self.folder.iterdir()) if self.folder.exists() else None
         monitor = Monitor(report, should_stop)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,29 +12,29 @@ from numpy.typing import NDArray
 
 from ...annotation.edit_mask import OPEN, PAINTED
 from ...annotation.user_hints import NO_HINT, hints_of
-from ...labels.label_class import ClassRow
 from ...segmentation import (
     AGREEMENT_LIMIT,
     InvalidInputError,
     Monitor,
     OutOfMemoryError,
     Progress,
+    Report,
+    ShouldStop,
     UserHints,
     corrected,
 )
 from .. import ui_text
 from ..engine_requests import LearningRequest, Outcome, Propagated, Request
 from ..engine_session import Session
-from ..layers.image_layers import ImageChoice, axis_name, image_shape
+from ..layers.image_layers import ImageChoice, image_shape
 from ..layers.outlines import outlines_of_large
 from ..panels.image_panel import ImagePanel
 from ..panels.run_panel import RunEntry, RunPanel
 from ..state import DockState
-from .base import Controller
 from .correction import CorrectionController
 from .kept_results import Kept
-from .label_update import Drawn, Report, ShouldStop, read_hints
-from .planes_job import start_on_planes
+from .label_update import Drawn, read_hints
+from .planes_run import PlanesController, PlanesRun
 from .requests import Requests
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ if TYPE_CHECKING:
 _Plane = tuple[ImageChoice, Callable[[], Drawn], Request]
 
 
-@dataclass(frozen=True, eq=False)
-class _Propagation:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Propagation(PlanesRun):
     """A snapshot of the corrected plane and of the planes to propagate to.
 
     Parameters
@@ -61,9 +60,6 @@ class _Propagation:
         the plane when its turn comes.
     request : Request
         Of the corrected plane.
-    axis, applied : int
-    done : SimpleQueue
-        Finished planes, for the window.
     """
 
     source: Kept
@@ -71,22 +67,9 @@ class _Propagation:
     learning: Callable[[NDArray[Any], NDArray[Any]], LearningRequest]
     ways: tuple[list[_Plane], ...]
     request: Request
-    axis: int
-    applied: int
-    done: SimpleQueue[tuple[ImageChoice, Outcome]] = field(default_factory=SimpleQueue)
-
-    @property
-    def rows(self) -> tuple[ClassRow, ...]:
-        """The classes of the result."""
-        return self.source.shown.rows
-
-    def name_of(self, choice: ImageChoice) -> str:
-        """The name of a plane, such as "z 4"."""
-        axis = axis_name(choice.layer, self.axis)
-        return ui_text.axis_index(axis=axis, index=choice.plane[self.axis])
 
 
-class PlanePropagation(Controller):
+class PlanePropagation(PlanesController):
     """Offers *Propagate to the next planes* beside Run, and shows the planes as they are finished.
 
     Parameters
@@ -108,36 +91,21 @@ class PlanePropagation(Controller):
         corrections: CorrectionController,
         requests: Requests,
     ) -> None:
-        super().__init__(images)
-        self._state = state
-        self._images = images
+        super().__init__(state, images, run_panel, requests)
         self._corrections = corrections
-        self._requests = requests
-        self._running: _Propagation | None = None
-        run_panel.add_entries(self.entries)
-        state.main_job.progressed.connect(self._show_done)
-        state.main_job.finished.connect(self._on_job_ended)
 
     def entries(self) -> list[RunEntry]:
-        """Return the entries of the menu beside Run: one for each axis with several planes.
-
-        They are offered even if no plane is on the screen: a run then says why it cannot start.
-        """
-        current, layer = self._state.result.current, self._images.image
-        on_screen = self._state.on_screen is not None
-        if layer is None or (current is None and on_screen):
+        """Return the entries of the menu beside Run; none without a result of a whole plane."""
+        current = self._state.result.current
+        if current is None and self._state.on_screen is not None:
             return []
         if current is not None and current.shown.choice.region is not None:
             return []
-        return [
-            RunEntry(
-                ui_text.propagate_planes(axis=axis_name(layer, axis), limit=AGREEMENT_LIMIT),
-                ui_text.PROPAGATE_PLANES_TIP,
-                partial(self.run, axis),
-            )
-            for axis, size in enumerate(image_shape(layer)[:-2])
-            if size > 1
-        ]
+        return super().entries()
+
+    def _entry(self, axis: str, _planes: int) -> tuple[str, str]:
+        text = ui_text.propagate_planes(axis=axis, limit=AGREEMENT_LIMIT)
+        return text, ui_text.PROPAGATE_PLANES_TIP
 
     def run(self, axis: int, *, agreed: bool = False) -> None:
         """Propagate from the plane on the screen along an axis, in both directions.
@@ -152,13 +120,11 @@ class PlanePropagation(Controller):
         if isinstance(found, str):
             self.say_error(found)
             return
-        self._running = found
         work = partial(_propagate, self._state.session, found)
-        stopped = ui_text.STOPPED_PROPAGATION
-        planes, again = sum(map(len, found.ways)), partial(self.run, axis, agreed=True)
-        start_on_planes(
-            self._state, found.request, planes, work, partial(self._on_propagated, found),
-            stopped, again, agreed=agreed,
+        planes = sum(map(len, found.ways))
+        self._start(
+            found, found.request, planes, work, partial(_message, found),
+            ui_text.STOPPED_PROPAGATION, agreed=agreed,
         )  # fmt: skip
 
     def _snapshot(self, axis: int) -> _Propagation | str:
@@ -187,7 +153,10 @@ class PlanePropagation(Controller):
                 asked.contrast, asked.gamma, asked.masks,
             )  # fmt: skip
 
-        return _Propagation(current, drawn, learning, ways, asked, axis, self._requests.applied)
+        return _Propagation(
+            axis=axis, rows=current.shown.rows, config=config, applied=self._requests.applied,
+            source=current, drawn=drawn, learning=learning, ways=ways, request=asked,
+        )  # fmt: skip
 
     def _way(self, start: ImageChoice, request: Request, axis: int, step: int) -> Iterator[_Plane]:
         """The next planes in one direction, up to one that belongs to another corrected plane."""
@@ -208,25 +177,11 @@ class PlanePropagation(Controller):
         for choice, read in zip(choices, self._corrections.readers_on(choices), strict=True):
             yield choice, read, self._requests.of_plane(request, choice)
 
-    def _show_done(self, _progress: object = None) -> None:
-        """Show the planes that are finished."""
-        run = self._running
-        while run is not None and not run.done.empty():
-            choice, outcome = run.done.get()
-            if run.applied == self._requests.applied and choice.is_current:
-                self._state.result.add(choice, run.rows, run.source.shown.config, outcome)
 
-    def _on_propagated(self, run: _Propagation, ended: tuple[int, Sequence[str]]) -> str:
-        self._show_done()
-        planes, stops = ended
-        if run.applied != self._requests.applied:
-            return ui_text.DROPPED_FOR_PROJECT
-        source = run.name_of(run.source.shown.choice)
-        return ui_text.planes_propagated(source=source, planes=planes, stops=stops)
-
-    def _on_job_ended(self) -> None:
-        self._show_done()
-        self._running = None
+def _message(run: _Propagation, ended: tuple[int, Sequence[str]]) -> str:
+    planes, stops = ended
+    source = run.name_of(run.source.shown.choice)
+    return ui_text.planes_propagated(source=source, planes=planes, stops=stops)
 
 
 def _propagate(

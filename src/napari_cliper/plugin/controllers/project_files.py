@@ -24,7 +24,7 @@ from ...io.ome_zarr_images import OmeZarr
 from ...io.tiff_decoding import LazyTiff
 from ...labels.axes import UNKNOWN, napari_names
 from ...labels.labelled_image import PIXEL
-from ...segmentation import Composite, Progress
+from ...segmentation import Composite, Report, ShouldStop
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_group import value_range
 from ..layers.large_annotation_layer import LargeAnnotationLayer, ready
@@ -85,7 +85,7 @@ class ProjectImages:
 
 
 def open_project(
-    path: Path, _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
+    path: Path, _report: Report, _should_stop: ShouldStop
 ) -> tuple[Project, ProjectSettings]:
     """Open a project, and read its settings."""
     project = Project.open(path)
@@ -93,10 +93,7 @@ def open_project(
 
 
 def load_image(
-    project: Project,
-    name: str,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    project: Project, name: str, _report: Report, _should_stop: ShouldStop
 ) -> tuple[LoadedImage, AnnotationState | None]:
     """Read an image, with its axes and pixel sizes, and its annotation."""
     pixels, axes = project.open_image(name)
@@ -178,11 +175,7 @@ def save_settings(project: Project, settings: ProjectSettings, *, overwrite: boo
     )
 
 
-def save_in_thread(
-    write: Callable[[], None],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
-) -> None:
+def save_in_thread(write: Callable[[], None], _report: Report, _should_stop: ShouldStop) -> None:
     """Write what `write` writes."""
     write()
 

@@ -13,7 +13,7 @@ from napari.layers import Image
 from ...annotation.project.prediction_store import PredictionKey, StoredPrediction
 from ...annotation.project.project import Project
 from ...labels.label_class import ClassRow
-from ...segmentation import Composite, Monitor, Progress
+from ...segmentation import Composite, Monitor, Report, ShouldStop
 from ...workflows.active_learning import Ranking, uncertain_first
 from ...workflows.predict_images import (
     Plane,
@@ -171,11 +171,7 @@ def _key(request: Request) -> PredictionKey:
 
 
 def _read(
-    project: Project,
-    name: str,
-    key: PredictionKey,
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    project: Project, name: str, key: PredictionKey, _report: Report, _should_stop: ShouldStop
 ) -> StoredPrediction | None:
     return project.prediction(name, key, any_prototypes=True)
 
@@ -185,8 +181,8 @@ def _run(
     session: Session,
     project: Project,
     request: Request,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    report: Report,
+    should_stop: ShouldStop,
 ) -> Any:
     scheduler = preferences.read().scheduler
     way = one_by_one(partial(_predict, session, request, should_stop))
@@ -200,11 +196,7 @@ def _run(
 
 
 def _predict(
-    session: Session,
-    request: Request,
-    should_stop: Callable[[], bool],
-    plane: Plane,
-    report: Callable[[Progress], None],
+    session: Session, request: Request, should_stop: ShouldStop, plane: Plane, report: Report
 ) -> StoredPrediction:
     pixels = plane.pixels
     if not isinstance(pixels, np.ndarray | Composite):  # read by tile

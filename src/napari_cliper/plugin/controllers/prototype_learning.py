@@ -21,7 +21,7 @@ from ...annotation.edit_mask import OPEN
 from ...io.files import FileError, cannot
 from ...io.own_files import OwnFiles
 from ...io.prototype_file import beside, write_prototypes
-from ...segmentation import InvalidInputError, Progress, SegmentationConfig
+from ...segmentation import InvalidInputError, Report, SegmentationConfig, ShouldStop
 from .. import ui_text
 from ..engine_requests import LearningRequest
 from ..engine_session import Session
@@ -379,8 +379,8 @@ def _read(
     path: Path,
     config: SegmentationConfig | None,
     on_disk: bool,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    report: Report,
+    should_stop: ShouldStop,
 ) -> Prototypes | str:
     """The prototypes of a file, or the reason why they cannot be used."""
     try:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
 from ...labels.label_class import ClassRow
-from ...segmentation import InvalidInputError, Monitor, OutOfMemoryError, Progress, Window
+from ...segmentation import (
+    InvalidInputError,
+    Monitor,
+    OutOfMemoryError,
+    Progress,
+    Report,
+    ShouldStop,
+    Window,
+)
 from .. import ui_text
 from ..engine_requests import Request, usable_prototypes
 from ..engine_session import Session
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
 
 _First = tuple[ImageChoice, NDArray[Any]]
 
-First = Callable[[Callable[[Progress], None], Callable[[], bool]], None]
+First = Callable[[Report, ShouldStop], None]
 """What a job does first."""
 
 
@@ -124,8 +132,8 @@ def _label(
     choice: ImageChoice,
     view: Region,
     made: SimpleQueue[_First],
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    report: Report,
+    should_stop: ShouldStop,
 ) -> None:
     """Label what is visible; an image without contrast, or too large, has no provisional labels."""
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from ...annotation.stored_edits import StoredEdits
 from ...annotation.stored_state import StoredState, memory_store_of
 from ...io.files import FileError
 from ...io.find_pixels import is_image_of
-from ...segmentation import Progress
+from ...segmentation import Report, ShouldStop
 from .. import ui_text
 from ..layers.annotation_layer import AnnotationLayer
 from ..layers.image_layers import AXES_KEY, ImageChoice, exceeds_memory, labels_shape
@@ -67,9 +67,7 @@ class FoundAnnotation:
     problem: str = ""
 
 
-def look_for_sessions(
-    _report: Callable[[Progress], None], _should_stop: Callable[[], bool]
-) -> list[FoundSession]:
+def look_for_sessions(_report: Report, _should_stop: ShouldStop) -> list[FoundSession]:
     """Return the sessions of earlier docks."""
     return found_sessions()
 
@@ -79,8 +77,8 @@ def open_session(
     held: Session | None,
     placed: set[str],
     open_images: list[tuple[Image, Any, str | None]],
-    _report: Callable[[Progress], None],
-    _should_stop: Callable[[], bool],
+    _report: Report,
+    _should_stop: ShouldStop,
 ) -> tuple[Session, ProjectSettings, list[FoundAnnotation]]:
     """Open a session; read its settings, and the annotations that are not placed yet."""
     session = held or Session.open(folder)

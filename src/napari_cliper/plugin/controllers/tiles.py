@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...annotation.edit_mask import PAINTED
 from ...labels.regions import extent_of_regions
-from ...segmentation import InvalidInputError, Progress, objects_of_tiles
+from ...segmentation import InvalidInputError, Report, ShouldStop, objects_of_tiles
 from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
@@ -203,11 +202,7 @@ class TilesController(Controller):
 
 
 def _estimated(
-    session: Session,
-    key: CostKey,
-    request: Request,
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    session: Session, key: CostKey, request: Request, report: Report, should_stop: ShouldStop
 ) -> Costs:
     """Estimate the costs of a run; called in a thread.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ...annotation.stored_edits import region_of, unpack
 from ...annotation.stored_follow import Followed, StoredFollow
 from ...labels.label_class import ClassRow
-from ...segmentation import Monitor, Progress
+from ...segmentation import Monitor, Report, ShouldStop
 from .image_layers import ImageChoice
 from .large_annotation_layer import LargeAnnotationLayer, numbers_of
 
@@ -68,7 +68,7 @@ class FollowedHint:
 
 def following(
     annotation: LargeAnnotationLayer, hint: Hint
-) -> Callable[[Callable[[Progress], None], Callable[[], bool]], FollowedHint]:
+) -> Callable[[Report, ShouldStop], FollowedHint]:
     """Return the work that moves accepted pixels to a prediction with a hint, for a thread."""
     annotation.follow()
     key = hint.choice.key
@@ -87,8 +87,8 @@ def _followed(
     follow: StoredFollow,
     numbers: NDArray[np.uint16],
     classes: Mapping[int, ClassRow],
-    report: Callable[[Progress], None],
-    should_stop: Callable[[], bool],
+    report: Report,
+    should_stop: ShouldStop,
 ) -> FollowedHint:
     followed = follow.run(annotation.store, hint.after, numbers, Monitor(report, should_stop))
     unpack(followed.changes, annotation.edits.region)
