@@ -67,13 +67,37 @@ def digest(image: Any) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class ImageInput:
+    """An image as the engine takes it; the callables are called in the thread of a job.
+
+    Parameters
+    ----------
+    read : callable
+        Returns the pixels of the image, or a `Composite` of them.
+    contrast : callable
+        Returns the contrast limits of a grey image, or None.
+    gamma : float
+        Gamma of a grey image.
+    masks : callable
+        Returns the masks for a method that uses them, or None.
+    pixel_size : float, optional
+        Side of a pixel in micrometres.
+    """
+
+    read: Callable[[], Any]
+    contrast: Callable[[], Limits | None] = _percentiles
+    gamma: float = 1.0
+    masks: Callable[[], NDArray[Any] | None] = no_masks
+    pixel_size: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Request:
     """The input of a run: a snapshot of the settings at the time when Run was pressed.
 
     Parameters
     ----------
-    read : callable
-        Returns the pixels of the image, or a `Composite` of them; called in the thread.
+    image : ImageInput
     config : SegmentationConfig
     classes : tuple of ClassPrompt
     background : tuple of str
@@ -83,29 +107,17 @@ class Request:
         Visual prototypes. Those of another model are not used, with a note.
     prototype_weight : float, optional
         Their weight relative to the words, 0 to 1; None chooses it for each class.
-    contrast : callable
-        Returns the contrast limits of a grey image, or None; called in the thread.
-    gamma : float
-        Gamma of a grey image.
-    masks : callable
-        Returns the masks for a method that uses them, or None; called in the thread.
-    pixel_size : float, optional
-        Side of a pixel in micrometres.
     by_chunk : bool
         Whether labels are computed chunk by chunk when they are read; only with tiles.
     """
 
-    read: Callable[[], Any]
+    image: ImageInput
     config: SegmentationConfig
     classes: tuple[ClassPrompt, ...]
     background: tuple[str, ...]
     thresholds: Thresholds | None = None
     prototypes: Prototypes | None = None
     prototype_weight: float | None = None
-    contrast: Callable[[], Limits | None] = _percentiles
-    gamma: float = 1.0
-    masks: Callable[[], NDArray[Any] | None] = no_masks
-    pixel_size: float | None = None
     by_chunk: bool = False
 
 
@@ -115,8 +127,7 @@ class LearningRequest:
 
     Parameters
     ----------
-    read : callable
-        Returns the pixels of the image, or a `Composite` of them; called in the thread.
+    image : ImageInput
     config : SegmentationConfig
     annotated : callable
         Returns the labels, (Y, X) array of int, and which of them the user has confirmed, (Y, X)
@@ -125,19 +136,13 @@ class LearningRequest:
         The class name of each label.
     source : str
         Name of the image.
-    contrast, gamma, masks, pixel_size
-        As in `Request`.
     """
 
-    read: Callable[[], Any]
+    image: ImageInput
     config: SegmentationConfig
     annotated: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
     names: Mapping[int, str]
     source: str
-    contrast: Callable[[], Limits | None] = _percentiles
-    gamma: float = 1.0
-    masks: Callable[[], NDArray[Any] | None] = no_masks
-    pixel_size: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

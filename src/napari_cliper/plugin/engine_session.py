@@ -103,7 +103,7 @@ class Session:
             cost = segmenter.estimate(
                 image,
                 contrast=contrast,
-                gamma=request.gamma,
+                gamma=request.image.gamma,
                 each=self._cost[1] if self._cost is not None and known else None,
                 report=report,
                 should_stop=should_stop,
@@ -219,7 +219,7 @@ class Session:
                 *learning_request.annotated(),
                 learning_request.names,
                 learning_request.source,
-                pixel_size=learning_request.pixel_size,
+                pixel_size=learning_request.image.pixel_size,
             )
 
     def use(
@@ -347,7 +347,7 @@ class Session:
                 background=request.background,
                 prototypes=prototypes,
                 prototype_weight=request.prototype_weight,
-                pixel_size=request.pixel_size,
+                pixel_size=request.image.pixel_size,
                 report=report,
                 should_stop=should_stop,
             )
@@ -367,7 +367,7 @@ class Session:
         With `passing`, a new embedding is cached only if no other has to be dropped for it.
         """
         image, contrast, key = self._image(segmenter, requested, report)
-        masks = requested.masks()
+        masks = requested.image.masks()
         key = (*key, None if masks is None else digest(masks))
         embedding = self._recall(key)
         if embedding is not None:
@@ -375,7 +375,7 @@ class Session:
         embedding = segmenter.embed(
             image,
             contrast=contrast,
-            gamma=requested.gamma,
+            gamma=requested.image.gamma,
             masks=masks,
             report=report,
             should_stop=should_stop,
@@ -389,9 +389,10 @@ class Session:
     ) -> tuple[Any, Limits | None, tuple[Any, ...]]:
         """The image, its contrast limits, and the key of its embedding."""
         report(Progress(ui_text.READING_IMAGE, 0, 0))
-        image, contrast, gamma = requested.read(), requested.contrast(), requested.gamma
+        given = requested.image
+        image, contrast = given.read(), given.contrast()
         pixels = lazy_key(image) or digest(image)
-        return image, contrast, (segmenter.config.embedding_key, pixels, contrast, gamma)
+        return image, contrast, (segmenter.config.embedding_key, pixels, contrast, given.gamma)
 
     @contextmanager
     def _segmenter_for(

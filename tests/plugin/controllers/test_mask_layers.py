@@ -120,6 +120,6 @@ def test_with_tiles_planes_that_are_not_in_memory_are_read_by_tile(dock):
     dock.engine_panel.setValue(replace(dock.engine_panel.value(), tiles=Tiles(64)))
     choice, _, shown = dock.requests.of_run()
     for z, request in ((0, shown), (1, dock.requests.of_plane(shown, replace(choice, plane=(1,))))):
-        read = request.read()
+        read = request.image.read()
         assert not isinstance(read, np.ndarray)
         np.testing.assert_array_equal(read[...], planes[z])

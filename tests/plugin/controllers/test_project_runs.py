@@ -67,7 +67,7 @@ def encoded(monkeypatch):
     scores = engine_session.Session._scores
 
     def count(self, request, *args, **kwargs):
-        found.append(request.read().tobytes())
+        found.append(request.image.read().tobytes())
         return scores(self, request, *args, **kwargs)
 
     monkeypatch.setattr(engine_session.Session, "_scores", count)

@@ -9,7 +9,7 @@ from napari.layers import Labels
 from numpy.typing import NDArray
 
 from ...segmentation import SegmentationConfig
-from ..engine_requests import no_masks
+from ..engine_requests import ImageInput, no_masks
 from ..layers.image_layers import ImageChoice
 from ..layers.object_layers import object_layers, reader_of
 from ..panels.engine_panel import EnginePanel
@@ -46,10 +46,20 @@ class MaskLayers(Controller):
         self._listeners.clear()
         super().close()
 
-    def of(
+    def image(self, choice: ImageChoice, config: SegmentationConfig) -> ImageInput:
+        """Return the image of a choice for the engine, with the masks of the chosen layer."""
+        return ImageInput(
+            choice.reader(config),
+            choice.contrast,
+            choice.gamma,
+            self._masks(choice, config),
+            choice.pixel_size,
+        )
+
+    def _masks(
         self, choice: ImageChoice, config: SegmentationConfig
     ) -> Callable[[], NDArray[Any] | None]:
-        """Return a function that reads the masks of a choice; it returns None without a layer."""
+        """A function that reads the masks of a choice; it returns None without a layer."""
         name = self._panel.mask_layer() if config.uses_masks else ""
         if name:
             for layer in object_layers(self._state.viewer, choice):

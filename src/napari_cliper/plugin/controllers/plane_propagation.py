@@ -148,10 +148,8 @@ class PlanePropagation(PlanesController):
 
         def learning(labels: NDArray[Any], confirmed: NDArray[Any]) -> LearningRequest:
             source = ui_text.source_name(image=choice.name, plane=choice.plane)
-            return LearningRequest(
-                asked.read, config, lambda: (labels, confirmed), names, source,
-                asked.contrast, asked.gamma, asked.masks,
-            )  # fmt: skip
+            image = replace(asked.image, pixel_size=None)  # no note on sizes in one stack
+            return LearningRequest(image, config, lambda: (labels, confirmed), names, source)
 
         return _Propagation(
             axis=axis, rows=current.shown.rows, config=config, applied=self._requests.applied,

@@ -24,7 +24,7 @@ from ...workflows.predict_images import (
     prediction_key,
 )
 from .. import preferences, ui_text
-from ..engine_requests import Request
+from ..engine_requests import ImageInput, Request
 from ..engine_session import Session
 from ..layers.image_layers import ImageChoice, labels_shape
 from ..layers.lazy_planes import LazyPlane
@@ -202,7 +202,7 @@ def _predict(
     if not isinstance(pixels, np.ndarray | Composite):  # read by tile
         rows, columns = (slice(0, side) for side in pixels.shape[:2])
         pixels = LazyPlane(pixels, (), (rows, columns))
-    one = replace(request, read=lambda: pixels, pixel_size=plane.pixel_size)
+    one = replace(request, image=ImageInput(lambda: pixels, pixel_size=plane.pixel_size))
     return session.predict(one, report, should_stop)
 
 

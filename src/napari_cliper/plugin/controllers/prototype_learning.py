@@ -250,15 +250,11 @@ class PrototypeLearning(Controller):
         choice = annotation.part(choice)
         config = self._engine.value()
         learning_request = LearningRequest(
-            choice.reader(config),
+            self._masks.image(choice, config),
             config,
             partial(_confirmed_on, annotation, choice),
             {label: row.name for label, row in annotation.classes.items()},
             ui_text.source_name(image=annotation.name, plane=choice.plane),
-            choice.contrast,
-            choice.gamma,
-            self._masks.of(choice, self._engine.value()),
-            choice.pixel_size,
         )
         self._when_free(
             learning_request.source,

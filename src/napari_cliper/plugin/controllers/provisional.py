@@ -157,7 +157,8 @@ def _visible(
     """Labels of the visible rows and columns of the image of a request."""
     from ...segmentation import TiledImage, visible_labels  # noqa: PLC0415 - torch
 
-    image = segmenter.check(request.read(), request.contrast(), request.gamma, request.masks())
+    given = request.image
+    image = segmenter.check(given.read(), given.contrast(), given.gamma, given.masks())
     if not isinstance(image, TiledImage):
         return None
     rows, columns = view

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from ...annotation.project.settings import ProjectSettings
 from ...labels.label_class import ClassRow
 from ...segmentation import InvalidInputError, Reduction, SegmentationConfig, reduction
 from .. import ui_text
-from ..engine_requests import Request, classes_of
+from ..engine_requests import ImageInput, Request, classes_of
 from ..layers.image_layers import ImageChoice, check_memory, runs_by_chunk
 from ..panels.classes_panel import ClassesPanel
 from ..panels.engine_panel import EnginePanel
@@ -98,25 +97,13 @@ class Requests:
         except InvalidInputError as error:
             return str(error)
         rows = self._classes.value()
-        request = replace(
-            self._request(choice.reader(config), config),
-            contrast=choice.contrast,
-            gamma=choice.gamma,
-            masks=self._masks.of(choice, config),
-            pixel_size=choice.pixel_size,
-            by_chunk=by_chunk,
-        )
+        image = self._masks.image(choice, config)
+        request = replace(self._request(image, config), by_chunk=by_chunk)
         return choice, tuple(row for row in rows if not row.background), request
 
     def of_plane(self, request: Request, choice: ImageChoice) -> Request:
         """Return a request for another plane of the image, with the pixels and masks of it."""
-        return replace(
-            request,
-            read=choice.reader(request.config),
-            contrast=choice.contrast,
-            gamma=choice.gamma,
-            masks=self._masks.of(choice, request.config),
-        )
+        return replace(request, image=self._masks.image(choice, request.config))
 
     def of_costs(self) -> tuple[CostKey, Request] | None:
         """Return what a run in tiles depends on, and the request to estimate its costs.
@@ -131,12 +118,10 @@ class Requests:
             return None
         # Nothing is downloaded before the user presses Run.
         request = Request(
-            choice.reader(config),
+            self._masks.image(choice, config),
             replace(config, offline=True),
             classes=(),
             background=(),
-            contrast=choice.contrast,
-            gamma=choice.gamma,
             by_chunk=runs_by_chunk(choice, config),
         )
         return cost_key(choice, config), request
@@ -146,13 +131,13 @@ class Requests:
         if not self._classes.finish_editing():
             return self._classes.message.text()
         why_not = self.why_no_words() or self.why_no_engine()
-        return why_not or self._request(_no_image, self._engine.value())
+        return why_not or self._request(ImageInput(_no_image), self._engine.value())
 
     def chosen(self) -> Request | None:
         """Return the request for the images of a project as it is now; None if incomplete."""
         if self._engine.problem() or self._classes.problem():
             return None
-        return self._request(_no_image, self._engine.value())
+        return self._request(ImageInput(_no_image), self._engine.value())
 
     def settings(self) -> ProjectSettings | None:
         """Return the settings that a project stores; None if the engine settings are invalid."""
@@ -182,10 +167,10 @@ class Requests:
         more = [row for row in self._classes.value() if row.name.casefold() not in names]
         self.apply(replace(settings, classes=(*settings.classes, *more)))
 
-    def _request(self, read: Callable[[], Any], config: SegmentationConfig) -> Request:
+    def _request(self, image: ImageInput, config: SegmentationConfig) -> Request:
         classes, words = classes_of(self._classes.value())
         return Request(
-            read,
+            image,
             config,
             classes,
             (*words, *config.chosen_background),
@@ -201,5 +186,5 @@ def cost_key(choice: ImageChoice, config: SegmentationConfig) -> CostKey:
 
 
 def _no_image() -> NDArray[Any]:
-    """Placeholder for `Request.read`; each image of a project replaces it."""
+    """Placeholder for `ImageInput.read`; each image of a project replaces it."""
     raise InvalidInputError(ui_text.NO_IMAGE_GIVEN)
