@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
@@ -108,7 +108,7 @@ class Kept:
         shown, new = self.shown, change.new
         if new is None or not any(change.is_of(row.name) for row in shown.rows):
             return
-        rows = tuple(new if change.is_of(row.name) else row for row in shown.rows)
+        rows = _changed(shown.rows, change, new)
         outcome = shown.outcome
         if not change.merge:
             outcome = outcome.renamed(tuple(row.as_prompt() for row in rows))
@@ -117,32 +117,36 @@ class Kept:
         self.followed = change_thresholds(self.followed[0], change), self.followed[1]
 
 
+def _changed(
+    rows: tuple[ClassRow, ...], change: ClassChange, new: ClassRow
+) -> tuple[ClassRow, ...]:
+    return tuple(new if change.is_of(row.name) else row for row in rows)
+
+
 @dataclass(frozen=True, eq=False)
-class StoredElsewhere:
+class _Stored:
+    """A prediction from a file."""
+
+    choice: ImageChoice
+    rows: tuple[ClassRow, ...]
+
+    def with_class(self, change: ClassChange, new: ClassRow) -> Self:
+        """A copy in which another class takes the place of the changed one."""
+        return replace(self, rows=_changed(self.rows, change, new))
+
+
+@dataclass(frozen=True, eq=False)
+class StoredElsewhere(_Stored):
     """A prediction from a file, of a plane that has not been shown yet."""
 
-    choice: ImageChoice
-    rows: tuple[ClassRow, ...]
     found: StoredPrediction
-
-    def with_class(self, change: ClassChange, new: ClassRow) -> StoredElsewhere:
-        """A copy whose class of the change is another one."""
-        rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
-        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True, eq=False)
-class StoredOnScreen:
+class StoredOnScreen(_Stored):
     """A prediction that was shown from a file."""
 
-    choice: ImageChoice
-    rows: tuple[ClassRow, ...]
     prediction: Prediction
-
-    def with_class(self, change: ClassChange, new: ClassRow) -> StoredOnScreen:
-        """A copy whose class of the change is another one."""
-        rows = tuple(new if change.is_of(row.name) else row for row in self.rows)
-        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True, eq=False)
