@@ -94,6 +94,13 @@ def test_results_lie_as_their_images_and_the_same_command_goes_on(
     assert segment(folder, "--no-overlay", "--shard", "3/3", out="shards").exit_code == 0
     assert "Images: 4. Failed: 0" in words(CliRunner().invoke(app, merging))
     assert content(tmp_path / "shards") == whole
+    for number in range(1, 6):  # one of five has no image, and is merged like the others
+        shard = segment(folder, "--no-overlay", "--shard", f"{number}/5", out="fifths")
+        assert shard.exit_code == 0
+        empty = "Nothing to do: shard 5/5 has none of the 4 images."
+        assert (words(shard) == empty) == (number == 5)
+    assert CliRunner().invoke(app, ["merge", str(tmp_path / "fifths")]).exit_code == 0
+    assert content(tmp_path / "fifths") == whole
     assert "Give its number and their count" in words(segment(folder, "--shard", "5/3"))
 
     # what is done is not done again, also by a shard after the merge; the rest is

@@ -148,6 +148,20 @@ def test_background_text():
         parse_words("sky,,sea")
 
 
+def test_names_of_background_lists_in_other_spellings():
+    assert parse_words("Photo") == parse_words("PHOTO") == BACKGROUND_WORDS["photo"]
+    assert parse_words("None") == ()
+    assert parse_words("microscopy, petri dish, dust") == (
+        *BACKGROUND_WORDS["microscopy"], "petri dish"
+    )  # fmt: skip
+    for text, name in {"photos": "photo", "Microscpy": "microscopy"}.items():
+        with pytest.raises(InvalidInputError, match=f"{text}.*Write '{name}' for the list"):
+            parse_words(text)
+        assert parse_words(f"{text}, sky") == (text, "sky")
+    for word in ("bone", "stone", "phase", "plastic"):
+        assert parse_words(word) == (word,)
+
+
 @pytest.mark.parametrize(
     ("one", "prompts"),
     [

@@ -41,7 +41,7 @@ class EngineOptions:
 
     background: Annotated[
         str | None,
-        typer.Option(help="Background words, or one of the lists photo, microscopy, none."),
+        typer.Option(help="Background words; photo, microscopy, none stand for lists of words."),
     ] = None
     model: Annotated[
         str,

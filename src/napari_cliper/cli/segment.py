@@ -170,6 +170,12 @@ def segment(
         share = None if shard is None else Shard.parsed(shard)
         found = find_images(images, output)
         run = SegmentRun(segmenter, job, found, shard=share, overwrite=overwrite, retry=retry)
+        if share is not None and not run.sources:
+            count = "1 image" if len(found) == 1 else f"{len(found)} images"
+            out.print(
+                f"Nothing to do: shard {share.index}/{share.count} has none of the {count}.",
+                highlight=False,
+            )
         bars = Bars()
 
         def notify(note: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -38,6 +39,9 @@ BACKGROUND_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )  # fmt: skip
 """Lists of background words by type of image."""
+
+_LEAST_LETTERS = 5
+"""Of the name of a list, so that a word like it is a misspelling: "bone" is not "none"."""
 
 TEMPLATES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -165,11 +169,32 @@ def parse_classes(text: str) -> tuple[ClassPrompt, ...]:
 
 
 def parse_words(text: str) -> tuple[str, ...]:
-    """Background words from text: the name of a list, or words separated by commas."""
-    if text.strip() in BACKGROUND_WORDS:
-        return BACKGROUND_WORDS[text.strip()]
-    words = (tidy(word, "There is an empty background word") for word in text.split(","))
-    return tuple(dict.fromkeys(words)) if text.strip() else ()
+    """Background words from text.
+
+    Parameters
+    ----------
+    text : str
+        Words separated by commas. The name of a list of `BACKGROUND_WORDS`, in any case, stands for
+        the words of the list.
+
+    Raises
+    ------
+    InvalidInputError
+        For nothing between two commas, and for a single word that is nearly the name of a list.
+    """
+    if not text.strip():
+        return ()
+    entries = [tidy(word, "There is an empty background word") for word in text.split(",")]
+    words = [word for one in entries for word in BACKGROUND_WORDS.get(key(one), (one,))]
+    if len(entries) == 1 and key(entries[0]) not in BACKGROUND_WORDS:
+        long = [name for name in BACKGROUND_WORDS if len(name) >= _LEAST_LETTERS]
+        near = get_close_matches(key(entries[0]), long, n=1, cutoff=0.8)
+        if near:
+            raise InvalidInputError(
+                f"{entries[0]!r} is not a list of background words. Write {near[0]!r} for the "
+                f"list. If it is a word, add another: '{entries[0]}, background'."
+            )
+    return tuple(dict.fromkeys(words))
 
 
 def check_classes(classes: Sequence[ClassPrompt]) -> None:

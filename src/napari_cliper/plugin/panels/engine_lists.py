@@ -154,6 +154,7 @@ class BackgroundField(BoxAndLine):
 
     def _on_edited_to_the_end(self) -> None:
         """Select a list if its name was typed, as on the command line."""
-        if self.box.value() is OWN and self.edit.text().strip() in BACKGROUND_WORDS:
-            self.set_value(BACKGROUND_WORDS[self.edit.text().strip()])
+        name = self.edit.text().strip().casefold()
+        if self.box.value() is OWN and name in BACKGROUND_WORDS:
+            self.set_value(BACKGROUND_WORDS[name])
             self.changed.emit()
