@@ -30,8 +30,10 @@ from .labelling.label_rule import (
     LabelArray,
     LabelRule,
     RankedBest,
+    Spans,
     ToClasses,
     class_ranges,
+    classes_above,
     cliper_best,
     cliper_prefixes,
     label_dtype,
@@ -199,9 +201,7 @@ class StageMaps:
     logits: NDArray[np.float32] | None = None
     detail: PixelPlanes | None = None
     known_ranges: ClassRanges | None = None
-    _ranges: dict[tuple[int, int], ClassRanges] = field(
-        init=False, repr=False, default_factory=dict
-    )
+    _ranges: dict[tuple[int, int], Spans] = field(init=False, repr=False, default_factory=dict)
 
     def pixel_planes(self, shape: tuple[int, int]) -> PixelPlanes:
         """The planes that are compared at each pixel of an image of (Y, X)."""
@@ -212,13 +212,12 @@ class StageMaps:
             planes = torch.cat([planes, torch.from_numpy(self.background)[None]])
         return InterpolatedPlanes(planes, shape)
 
-    def ranges(self, shape: tuple[int, int]) -> ClassRanges:
-        """The range of each plane over the pixels of an image of (Y, X); computed once."""
+    def ranges(self, shape: tuple[int, int], chosen: Sequence[int] | None = None) -> ClassRanges:
+        """The range of each plane, or of chosen ones, over an image of (Y, X); computed once."""
         if self.known_ranges is not None:
             return self.known_ranges
-        if shape not in self._ranges:
-            self._ranges[shape] = class_ranges(self.pixel_planes(shape))
-        return self._ranges[shape]
+        known = self._ranges.setdefault(shape, {})
+        return class_ranges(self.pixel_planes(shape), chosen, known)
 
     @property
     def nbytes(self) -> int:
@@ -346,11 +345,9 @@ class ScoreMaps:
         thresholds = thresholds or self.settings.thresholds
         scores = torch.from_numpy(maps.class_scores)
         if self.config.rule == "cliper":
-            return cliper_best(
-                self._cliper_scores(maps, min_max=thresholds.min_max),
-                class_threshold=thresholds.class_threshold,
-                window=window,
-            )
+            present = classes_above(thresholds.class_threshold, maps.class_scores)
+            found = self._cliper_scores(maps, present, min_max=thresholds.min_max)
+            return cliper_best(found, class_threshold=thresholds.class_threshold, window=window)
         if thresholds.min_max:
             raise InvalidInputError(
                 f"min_max works only with CLIPer; {self.config.method} labels by probability. Set "
@@ -395,7 +392,7 @@ class ScoreMaps:
         scores = torch.from_numpy(maps.class_scores)
         if self.config.rule == "cliper":
             min_max = (thresholds or self.settings.thresholds).min_max
-            bests = cliper_prefixes(self._cliper_scores(maps, min_max=min_max))
+            bests = cliper_prefixes(self._cliper_scores(maps, None, min_max=min_max))
         else:
             source, to_classes = maps.pixel_planes(self.shape), self.to_classes(maps)
             bests = tuple(probability_prefixes(source, to_classes, class_scores=scores))
@@ -422,7 +419,7 @@ class ScoreMaps:
         background = None
         if self.config.rule == "cliper":
             planes = torch.empty(len(chosen), *self.shape)
-            scores = self._cliper_scores(maps, min_max=min_max)
+            scores = self._cliper_scores(maps, chosen, min_max=min_max)
             for part in scores.source.windows() if chosen else ():
                 for plane, score in zip(planes, scores.at(part, chosen), strict=True):
                     plane[part.slices] = score
@@ -481,9 +478,11 @@ class ScoreMaps:
             labels[part.slices] = rule.labels(best)
         return labels
 
-    def _cliper_scores(self, maps: StageMaps, *, min_max: bool) -> CliperScores:
-        """The scores that CLIPer's rule compares."""
-        source, ranges = maps.pixel_planes(self.shape), maps.ranges(self.shape)
+    def _cliper_scores(
+        self, maps: StageMaps, chosen: Sequence[int] | None, *, min_max: bool
+    ) -> CliperScores:
+        """The scores that CLIPer's rule compares, of chosen classes or of all."""
+        source, ranges = maps.pixel_planes(self.shape), maps.ranges(self.shape, chosen)
         return CliperScores(source, ranges, maps.class_scores, min_max)
 
     def to_classes(self, maps: StageMaps) -> ToClasses:

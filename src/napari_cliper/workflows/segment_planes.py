@@ -92,7 +92,7 @@ class SegmentedPlanes:
                 self.labels[stage] = self.create(stage, scores.classes, shape, labels.dtype)
             self.labels[stage][plane] = labels
         counts = label_counts(labels, len(scores.classes) + 1).tolist()
-        live = LiveLabels(scores.on_grid(), "coarse")
+        live = LiveLabels(scores.on_grid(), "coarse", limit=0)
         self.counts = np.add(counts, self.counts or 0).tolist()
         self.results.append(
             {

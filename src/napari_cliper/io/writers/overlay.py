@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageStat
 
 from ...labels.label_names import check_plane, label_name, palette
 from ...labels.labelled_image import LabelArray, LabelledImage
+from ...labels.regions import label_counts
 from ...segmentation import to_8bit
 
 OPACITY = 0.4
@@ -45,10 +46,11 @@ def overlay(image: LabelledImage) -> Image.Image:
     check_plane(image, "An overlay")
     labels = image.labels
     background = _rgb(image)
-    found = [int(label) for label in np.unique(labels) if label]
+    counts = label_counts(labels, 1 << 16)
+    found = [int(label) for label in np.flatnonzero(counts) if label]
     colours = palette(image, max(found, default=0) + 1)
     # 8 bits throughout: float64 takes six times the memory and ten times as long.
-    drawn, painted = Image.fromarray(background), Image.fromarray(colours[labels])
+    drawn, painted = Image.fromarray(background), Image.fromarray(colours.take(labels, axis=0))
     mixed = Image.blend(drawn, painted, OPACITY)
     drawn = Image.composite(mixed, drawn, Image.fromarray(labels > 0))
     edge = _outlines(labels)

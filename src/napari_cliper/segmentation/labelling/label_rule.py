@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import torch
@@ -150,6 +151,10 @@ def label_dtype(classes: int) -> np.dtype[np.uint8 | np.uint16]:
     return np.dtype(np.uint8 if classes < 256 else np.uint16)
 
 
+Spans = dict[int, tuple[float, float]]
+"""The lowest and the highest value of some classes, by their indices."""
+
+
 @dataclass(frozen=True, eq=False)
 class ClassRanges:
     """The lowest and the highest value of each class over all pixels of an image.
@@ -163,14 +168,32 @@ class ClassRanges:
     high: tuple[float, ...]
 
 
-def class_ranges(source: PixelPlanes) -> ClassRanges:
-    """Find the range of each class, in one pass over the image."""
-    parts = [
-        torch.stack([torch.stack(plane.aminmax()) for plane in source.at(window)])  # (T, 2)
-        for window in source.windows()
-    ]
-    low, high = torch.stack(parts).amin(dim=0)[:, 0], torch.stack(parts).amax(dim=0)[:, 1]
-    return ClassRanges(tuple(low.tolist()), tuple(high.tolist()))
+def class_ranges(
+    source: PixelPlanes,
+    chosen: Sequence[int] | None = None,
+    known: Spans | None = None,
+) -> ClassRanges:
+    """Find the range of each class, in one pass over the image.
+
+    Parameters
+    ----------
+    source : PixelPlanes
+    chosen : sequence of int, optional
+        The classes whose range is needed; that of others may be nan. Default: all.
+    known : Spans, optional
+        Ranges found before, by class; those found now are added.
+    """
+    every, known = range(source.count), {} if known is None else known
+    missing = [index for index in (every if chosen is None else chosen) if index not in known]
+    if missing:
+        parts = [
+            torch.stack([torch.stack(plane.aminmax()) for plane in source.at(window, missing)])
+            for window in source.windows()
+        ]  # (classes, 2) each
+        low, high = torch.stack(parts).amin(dim=0)[:, 0], torch.stack(parts).amax(dim=0)[:, 1]
+        known.update(zip(missing, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    found = [known.get(index, (nan, nan)) for index in every]
+    return ClassRanges(tuple(low for low, _ in found), tuple(high for _, high in found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +247,7 @@ def cliper_best(
     window : Window, optional
         A part of the image. Default: all of it.
     """
-    order = [i for i in _ordered(scores.class_scores) if scores.class_scores[i] > class_threshold]
+    order = classes_above(class_threshold, scores.class_scores)
     dtype = label_dtype(scores.source.count)
 
     def best_in(part: Window) -> tuple[Tensor, LabelArray]:
@@ -263,6 +286,11 @@ def cliper_prefixes(scores: CliperScores) -> tuple[BestClass, ...]:
                 (plane > before).numpy(), labels.dtype.type(index + 1), labels[count][part.slices]
             )
     return tuple(BestClass(value, label) for value, label in zip(values, labels, strict=True))
+
+
+def classes_above(threshold: float, class_scores: NDArray[np.float32]) -> list[int]:
+    """Indices of the classes whose scores are above a threshold, the highest first."""
+    return [index for index in _ordered(class_scores) if class_scores[index] > threshold]
 
 
 def _ordered(class_scores: NDArray[np.float32]) -> list[int]:
