@@ -81,16 +81,19 @@ class PixelFeatures:
 
     def lightness(self, start: int, stop: int) -> Tensor:
         """Return the first feature at some rows of pixels, (stop - start, X) float32."""
-        return WeightedFeatures((self.levels[0][:1],), self.shape).rows(start, stop)[0]
+        return _rows(self.levels[0][:1], self.shape, start, stop)[0]
 
     def weighted(self, weights: NDArray[np.float32]) -> WeightedFeatures:
         """Return linear functions of the features at all pixels; weights are (K, F)."""
-        levels, start = [], 0
+        fine, coarse, first = [], [], 0
         for level in self.levels:
-            some = torch.from_numpy(weights[:, start : start + len(level)])
-            start += len(level)
-            levels.append((some @ level.flatten(1)).reshape(len(some), *level.shape[1:]))
-        return WeightedFeatures(tuple(levels), self.shape)
+            some = torch.from_numpy(weights[:, first : first + len(level)])
+            first += len(level)
+            if level.shape[1:] == self.shape:
+                fine.append((level, some))
+            else:
+                coarse.append(_product(some, level))
+        return WeightedFeatures(tuple(fine), tuple(coarse), self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,27 +102,30 @@ class WeightedFeatures:
 
     Parameters
     ----------
-    levels : tuple of (K, h_i, w_i) float32 tensors
+    fine : tuple of ((F_i, Y, X), (K, F_i)) float32 tensors
+        Features at the resolution of the image, and their weights.
+    coarse : tuple of (K, h_i, w_i) float32 tensors
+        The part of the functions that coarser features make up.
     shape : (int, int)
         (Y, X) of the image.
     """
 
-    levels: tuple[Tensor, ...]
+    fine: tuple[tuple[Tensor, Tensor], ...]
+    coarse: tuple[Tensor, ...]
     shape: tuple[int, int]
+
+    @property
+    def levels(self) -> list[Tensor]:
+        """(K, h_i, w_i) float32 tensors; interpolated, they sum to the functions."""
+        return [*(_product(weights, level) for level, weights in self.fine), *self.coarse]
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Return the values of some rows of pixels, (K, stop - start, X) float32."""
-        window = Window(start, 0, stop, self.shape[1])
-        total: Tensor | None = None
-        for level in self.levels:
-            if level.shape[1:] == self.shape:
-                part = level[:, start:stop]
-            else:
-                part = bilinear_region(level, self.shape, window)
-            total = part.clone() if total is None else total.add_(part)
-        if total is None:
-            raise ValueError("there are no features")
-        return total
+        parts = [_product(weights, level[:, start:stop]) for level, weights in self.fine]
+        parts += [_rows(level, self.shape, start, stop) for level in self.coarse]
+        for part in parts[1:]:
+            parts[0] += part
+        return parts[0]
 
 
 def pixel_features(
@@ -213,3 +219,15 @@ def _standardised(planes: Tensor) -> Tensor:
     mean = planes.mean(dim=(1, 2), keepdim=True)
     spread = planes.std(dim=(1, 2), keepdim=True)
     return torch.where(spread > LEAST_SPREAD, (planes - mean) / spread.clamp(min=1e-12), 0.0)
+
+
+def _rows(level: Tensor, shape: tuple[int, int], start: int, stop: int) -> Tensor:
+    """Return some rows of an image from (C, h, w) planes, interpolated bilinearly."""
+    if level.shape[1:] == shape:
+        return level[:, start:stop]
+    return bilinear_region(level, shape, Window(start, 0, stop, shape[1]))
+
+
+def _product(weights: Tensor, level: Tensor) -> Tensor:
+    """Return weighted sums, (K, h, w), of (F, h, w) planes; weights are (K, F)."""
+    return (weights @ level.flatten(1)).view(len(weights), *level.shape[1:])

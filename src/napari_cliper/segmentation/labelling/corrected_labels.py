@@ -10,7 +10,6 @@ Notation: K labels that compete, (Y, X) the image.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import log
 
@@ -19,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..cpu_threads import in_threads
 from ..features.interpolation import bilinear_region
 from ..features.pixel_features import PixelFeatures
 from ..propagation.affinity import OPEN
@@ -114,12 +114,16 @@ def corrected_labels(
     features = propagated.affinity.features
     if radius is None:
         radius = window_radius(found.size, len(propagated.affinity.means))
-    margin = reach(radius)
-    for start, stop, scores in _bands(propagated, text, margin):
-        first, end = max(start - margin, 0), min(stop + margin, len(found))
+    scores, margin = _BandScores(propagated, text), reach(radius)
+
+    def label(band: slice) -> None:
+        first, end = max(band.start - margin, 0), min(band.stop + margin, len(found))
         lightness = features.lightness(first, end).numpy()
-        best = smoothed_best(scores.numpy(), lightness, radius, slice(start - first, stop - first))
-        found[start:stop] = labels[best]
+        rows = slice(band.start - first, band.stop - first)
+        best = smoothed_best(scores.at(first, end).numpy(), lightness, radius, rows)
+        found[band] = labels[best]
+
+    in_threads(label, scores.bands)
     hints = propagated.hint_labels
     np.copyto(found, hints, casting="unsafe", where=hints != OPEN)
     return found
@@ -187,54 +191,65 @@ def corrected_uncertainty(
     """
     found = by_text.copy()
     hinted = torch.from_numpy(propagated.hinted)
-    for start, stop, scores in _bands(propagated, text):
-        best = scores.topk(min(2, len(scores)), dim=0)
+    scores = _BandScores(propagated, text)
+
+    def compare(band: slice) -> None:
+        some = scores.at(band.start, band.stop)
+        best = some.topk(min(2, len(some)), dim=0)
         ratio = torch.zeros(best.values.shape[1:])
-        if len(scores) > 1:
+        if len(some) > 1:
             ratio = (best.values[1] - best.values[0]).exp()
         uncertain = (2 * ratio / (1 + ratio)).numpy()
         wins = hinted[best.indices[0]].numpy()
-        found[start:stop] = np.where(wins, uncertain, np.maximum(uncertain, found[start:stop]))
+        found[band] = np.where(wins, uncertain, np.maximum(uncertain, found[band]))
+
+    in_threads(compare, scores.bands)
     found[propagated.hint_labels != OPEN] = 0
     return found
 
 
-def _bands(
-    propagated: Propagated, text: TextScores, margin: int = 0
-) -> Iterator[tuple[int, int, Tensor]]:
-    """Yield bands of rows and the scores of their pixels, (K, rows, X).
+class _BandScores:
+    """Scores of the labels that compete, at the pixels of one band of rows at a time."""
 
-    The scores have `margin` rows more on both sides, where the image has them. Bands start at
-    multiples of `BLOCK`.
-    """
-    height, width = text.labels.shape
-    labels = propagated.labels.tolist()
-    weighted = propagated.affinity.features.weighted(propagated.classifier.weights)
-    offsets = torch.from_numpy(propagated.classifier.offsets)[:, None, None]
-    table = torch.from_numpy(propagated.by_region)
-    contradicted = torch.from_numpy(propagated.contradicted)
-    with_hints = [label for label, hinted in zip(labels, propagated.hinted, strict=True) if hinted]
-    of_hints = torch.from_numpy(np.isin(np.arange(text.planes.total + 1), with_hints))
-    rows = torch.from_numpy(np.flatnonzero(propagated.hinted))
-    step = max(BAND_BYTES // (4 * len(labels) * width * BLOCK), 1) * BLOCK
-    for begin in range(0, height, step):
-        end = min(begin + step, height)
-        start, stop = max(begin - margin, 0), min(end + margin, height)
+    def __init__(self, propagated: Propagated, text: TextScores) -> None:
+        self._propagated, self._text = propagated, text
+        self._labels = propagated.labels.tolist()
+        self._with_hints = propagated.labels[propagated.hinted].tolist()
+        self._features = propagated.affinity.features.weighted(propagated.classifier.weights)
+
+    @property
+    def bands(self) -> list[slice]:
+        """The bands; they begin at multiples of `BLOCK`."""
+        height, width = self._text.labels.shape
+        step = max(BAND_BYTES // (4 * len(self._labels) * width * BLOCK), 1) * BLOCK
+        return [slice(start, min(start + step, height)) for start in range(0, height, step)]
+
+    def at(self, start: int, stop: int) -> Tensor:
+        """Return the scores of some rows, (K, stop - start, X) float32."""
+        propagated, text = self._propagated, self._text
         region = torch.from_numpy(propagated.affinity.regions[start:stop].astype(np.int64))
-        scores = weighted.rows(start, stop).add_(offsets)
+        table = torch.from_numpy(propagated.by_region)
+        scores = self._features.rows(start, stop)
+        scores += torch.from_numpy(propagated.classifier.offsets)[:, None, None]
         scores -= scores.amax(dim=0)
         scores.clamp_(min=log(LEAST_PIXEL)).mul_(PIXEL)
         scores += table.index_select(1, region.flatten()).view_as(scores)  # faster than indexing
+        every_hinted = len(self._with_hints) == len(self._labels)
+        if every_hinted and not text.found:
+            return scores
+        contradicted = torch.from_numpy(propagated.contradicted)[region]
         if text.found:
-            trust = TEXT * (1 - contradicted[region])
-            scores[rows] += text.relative(with_hints, start, stop).mul_(trust)
-        if len(with_hints) < len(labels):
+            trust = TEXT * (1 - contradicted)
+            rows = torch.from_numpy(np.flatnonzero(propagated.hinted))
+            scores[rows] += text.relative(self._with_hints, start, stop).mul_(trust)
+        if not every_hinted:
             by_text = torch.from_numpy(text.labels[start:stop].astype(np.int64))
-            stays = (contradicted[region] < UNTOUCHED) & ~of_hints[by_text]
-            for index, label in enumerate(labels):
+            of_hints = torch.from_numpy(np.isin(np.arange(text.planes.total + 1), self._with_hints))
+            stays = (contradicted < UNTOUCHED) & ~of_hints[by_text]
+            for index, label in enumerate(self._labels):
                 if propagated.hinted[index]:
                     scores[index].masked_fill_(stays, -torch.inf)
                 else:
-                    scores[index] -= CONTRADICTION * contradicted[region]
+                    scores[index] -= CONTRADICTION * contradicted
                     scores[index].masked_fill_(by_text != label, -torch.inf)
-        yield begin, end, scores
+        return scores

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..cpu_threads import one_blas_thread
 from ..errors import InvalidInputError
 from .thresholds import Thresholds
 
@@ -346,8 +347,9 @@ class LiveLabels:
         from ..propagation.label_propagation import propagate  # noqa: PLC0415 - torch
 
         text = self.by_text(thresholds, hints)
-        propagated = propagate(hints.affinity, hints.labels, text.labels, len(self.scores.classes))
-        return propagated, text
+        with one_blas_thread():
+            found = propagate(hints.affinity, hints.labels, text.labels, len(self.scores.classes))
+        return found, text
 
     def by_text(
         self, thresholds: Thresholds, hints: UserHints, whole: TextScores | None = None
