@@ -7,7 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 from napari import settings
+from napari._qt.qt_main_window import _QtMainWindow
+from napari._qt.widgets.qt_welcome import QtWelcomeWidget
 from napari._vispy import canvas
+from napari.settings import NapariSettings
 from npe2 import PluginManifest
 from qtpy.QtWidgets import QApplication
 from small_sams import save_onnx
@@ -76,6 +79,33 @@ def _manifests():
     found = list(PluginManifest.discover())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PluginManifest, "discover", lambda paths=(): iter(found))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _light_windows():
+    """Windows without what costs napari a quarter of the time of opening one, and shows nothing.
+
+    Its filter asks of every event of the program whether a hidden menu bar should appear. The
+    welcome screen, which viewers of tests do not have, is written anew for each of 90 shortcuts.
+    Before and after each viewer all settings are made again, although no test has changed one.
+    """
+
+    def refresh(_welcome, _event=None):
+        pass
+
+    settings_of_napari, reset = settings.get_settings(), NapariSettings.reset
+    reset(settings_of_napari)
+    as_made = settings_of_napari.model_dump()
+
+    def reset_what_changed(self):
+        if self.model_dump() != as_made:
+            reset(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(_QtMainWindow, "eventFilter")
+        patch.setattr(QtWelcomeWidget, "refresh", refresh)
+        patch.setattr(NapariSettings, "reset", reset_what_changed)
         yield
 
 
