@@ -6,11 +6,11 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+import forked
 import numpy as np
 import pytest
 import tifffile
@@ -407,13 +407,12 @@ def test_file_names_that_are_not_utf_8(tiny_clip, image_file, tmp_path):
     paths = [os.fsencode(tmp_path) + b"/" + name for name in names]
     for path in paths:
         Path(os.fsdecode(path)).write_bytes(image_file.read_bytes())
-    start = "from napari_cliper.cli import main; main()"
-    command = [sys.executable, "-c", start, "segment", *paths, "--labels", "nucleus", "--model"]
-    command += [str(tiny_clip), "--refiner", "none", "--shorter-side", "64", "--templates", "word"]
-    done = subprocess.run(
-        [*command, "--output", str(tmp_path / "out")], capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    command = ["segment", *map(os.fsdecode, paths), "--labels", "nucleus", "--model", tiny_clip]
+    command += ["--refiner", "none", "--shorter-side", "64", "--templates", "word"]
+    command += ["--output", tmp_path / "out"]
+    job = forked.start(forked.COMMAND, *command, output=tmp_path / "printed")
+    job.join(120)
+    assert job.exitcode == 0, (tmp_path / "printed" / "stderr").read_bytes()
     (path,) = (path for path in (tmp_path / "out").glob("m*.json"))
     text = path.read_bytes().decode("utf-8")
     assert "m\\udce4.png" in text
@@ -478,22 +477,19 @@ def test_interrupt_ends_at_once_and_leaves_whole_results(tiny_clip, tmp_path):
     for index in range(40):
         Image.fromarray(make_scene((256, 320), index).image).save(tmp_path / f"{index:02d}.png")
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "from napari_cliper.cli import main; main()", "segment"]
-    command += [str(path) for path in sorted(tmp_path.glob("*.png"))]
-    command += ["--labels", "nucleus, crystal", "--model", str(tiny_clip), "--refiner", "pamr"]
-    command += ["--templates", "word", "--output", str(out)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as job:
-        while not list(out.glob("*.json")):
-            assert job.poll() is None, job.stderr.read()
-            time.sleep(0.02)
-        job.send_signal(signal.SIGINT)
-        started = time.monotonic()
-        _, errors = job.communicate(timeout=30)
+    command = ["segment", *sorted(tmp_path.glob("*.png")), "--labels", "nucleus, crystal"]
+    command += ["--model", tiny_clip, "--refiner", "pamr", "--templates", "word", "--output", out]
+    job = forked.start(forked.COMMAND, *command, output=tmp_path / "printed")
+    errors = tmp_path / "printed" / "stderr"
+    while not list(out.glob("*.json")):
+        assert job.is_alive(), errors.read_text()
+        time.sleep(0.02)
+    os.kill(job.pid, signal.SIGINT)
+    started = time.monotonic()
+    job.join(30)
     assert time.monotonic() - started < 5
-    assert job.returncode == 130
-    assert "no partial files were written" in errors
+    assert job.exitcode == 130
+    assert "no partial files were written" in errors.read_text()
     names = {path.name for path in out.glob("[!.]*")} - {"segmentation.jsonl"}
     stems = {name[:2] for name in names}
     assert 0 < len(stems) < 40

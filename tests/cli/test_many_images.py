@@ -7,12 +7,11 @@ import gc
 import json
 import os
 import shutil
-import subprocess
-import sys
 import threading
 from concurrent.futures import Future, wait
 from pathlib import Path
 
+import forked
 import numpy as np
 import psutil
 import pytest
@@ -370,10 +369,10 @@ def many(small_limits, tiny_clip, tmp_path_factory):  # noqa: ARG001 - it is in 
 def test_killed_five_times_nothing_is_lost_half_written_or_done_twice(many, tmp_path):
     command, whole = many
     out = tmp_path / "out"
-    script = [sys.executable, "-c", KILLED_AT_RANDOM, str(out / JOURNAL), *command]
-    script += ["--no-tile-cache", "--output", str(out)]
-    done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr
+    arguments = [out / JOURNAL, *command, "--no-tile-cache", "--output", out]
+    job = forked.start(KILLED_AT_RANDOM, *arguments, output=tmp_path / "printed")
+    job.join(300)
+    assert job.exitcode == 0, (tmp_path / "printed" / "stderr").read_text()
     assert content(out) == whole
     assert [path.name for path in out.iterdir() if path.name.startswith(".napari-cliper-")] == []
 

@@ -6,11 +6,10 @@ import errno
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 
+import forked
 import numpy as np
 import pytest
 from PIL import Image
@@ -268,18 +267,16 @@ def test_a_class_left_out_of_the_metrics_is_named(scenes, tmp_path, way):
 
 def test_killed_command_goes_on(whole, scenes, tmp_path):
     out = tmp_path / "out"
-    start = "from napari_cliper.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", start, *command(scenes, out)], stderr=subprocess.DEVNULL
-    )
+    process = forked.start(forked.COMMAND, *command(scenes, out), output=tmp_path / "printed")
     checkpoint = out / NAME
     end = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < end:
+    while process.is_alive() and time.monotonic() < end:
         if checkpoint.exists() and checkpoint.read_bytes().count(b"\n") >= 3:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             break
         time.sleep(0.005)
-    assert process.wait(120) == -signal.SIGKILL
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL
     assert not (out / "summary.json").exists()
     result = CliRunner().invoke(app, command(scenes, out))
     assert result.exit_code == 0, result.output

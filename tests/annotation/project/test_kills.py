@@ -12,6 +12,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import forked
 import pytest
 from annotation_projects import check_whole, counted
 
@@ -35,20 +36,21 @@ while True:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
-def test_a_killed_process_loses_at_most_the_save_in_progress(project):
+def test_a_killed_process_loses_at_most_the_save_in_progress(project, tmp_path):
     script = COUNTING.format(folder=str(project.folder), counted=inspect.getsource(counted))
     moments = random.Random(0)
     last = 0
-    for _ in range(10):
-        with subprocess.Popen(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True
-        ) as process:
-            first = process.stdout.readline()
-            time.sleep(moments.uniform(0, 0.15))
-            process.send_signal(signal.SIGKILL)
-            told = [first, *process.stdout.read().splitlines()]
-        assert process.returncode == -signal.SIGKILL
-        done = [int(line) for line in told if line.strip()]
+    for kill in range(10):
+        printed = tmp_path / str(kill)
+        process = forked.start(script, output=printed)
+        while not (printed / "stdout").exists() or not (printed / "stdout").read_text():
+            assert process.is_alive(), (printed / "stderr").read_text()
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.15))
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
+        done = [int(line) for line in (printed / "stdout").read_text().splitlines()]
         assert done[0] == last + 1  # it went on where the one before was killed
         last = check_whole(project.folder)
         assert last - done[-1] in (0, 1)

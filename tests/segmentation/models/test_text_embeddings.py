@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
+import forked
 import numpy as np
 import pytest
 import torch
@@ -252,10 +251,11 @@ print("done")
 
 def test_two_processes_write_and_trim_one_folder(tmp_path):
     """Each sees a vector whole or not at all, however the other writes and deletes it."""
-    command = [sys.executable, "-c", WRITER, str(tmp_path)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate(timeout=120)[0] for process in both] == ["done\n"] * 2
-    left = list((tmp_path / "words").iterdir())
+    printed = [tmp_path / "first", tmp_path / "second"]
+    for job in [forked.start(WRITER, tmp_path / "kept", output=output) for output in printed]:
+        job.join(120)
+    assert [(output / "stdout").read_text() for output in printed] == ["done\n"] * 2
+    left = list((tmp_path / "kept" / "words").iterdir())
     assert 0 < len(left) <= 35
     assert {file.suffix for file in left} == {".safetensors"}
 
