@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict, fields
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from napari_cliper.segmentation import (
     METHODS,
+    ClassPrompt,
     InvalidInputError,
     SegmentationConfig,
     Segmenter,
+    Thresholds,
+    Tiles,
     published_settings,
 )
 
@@ -107,6 +114,48 @@ def test_open_clip_name_without_a_part(model):
 def test_template_without_a_place_for_the_word(templates, advice):
     with pytest.raises(InvalidInputError, match=re.escape(advice)):
         SegmentationConfig(templates=templates)
+
+
+def test_values_of_the_wrong_type_are_refused_with_their_field():
+    """In every field: none ends in a traceback deep inside, or is taken for what it is not."""
+    wrong = (b"x", {"a": []}, float("nan"), object(), {1}, [1], (1, "a"), 1 + 2j)
+    given = {
+        SegmentationConfig: {"model": "demo"},
+        Tiles: {"side": 64},
+        Thresholds: {"class_threshold": 0.5, "background_threshold": 0.5},
+        ClassPrompt: {"name": "nucleus"},
+    }
+    for kind, values in given.items():
+        for field in fields(kind):
+            for value in wrong:
+                with pytest.raises(InvalidInputError):
+                    kind(**{**values, field.name: value})
+    for setting, message in {
+        ("seed", "1"): "seed is '1'. Give a whole number.",
+        ("window", 2.5): "window is 2.5. Give a whole number.",
+        ("shorter_side", True): "shorter_side is True. Give a whole number.",
+        ("offline", "no"): "offline is 'no'. Give true or false.",
+        ("method", 3): "method is 3. Give a text in quotes.",
+        ("tiles", 256): "tiles is 256. Give an object of the class Tiles.",
+        ("background", ("sky", 1)): "entry 2 of background is 1. Give a text in quotes.",
+        ("templates", 3): "templates is 3. Give a text in quotes or a list.",
+    }.items():
+        with pytest.raises(InvalidInputError, match=f"^{re.escape(message)}$"):
+            SegmentationConfig(model="demo", **dict([setting]))
+
+
+def test_numbers_of_numpy_and_paths_are_as_good_as_those_of_python():
+    config = SegmentationConfig(
+        model=Path("clip.pt"), refiner="none", seed=np.int64(3), logit_scale=np.float32(0.5),
+        offline=np.True_, tiles=Tiles(np.int16(64), scale=np.float64(2)), background=np.array(["sky", "sea"]),
+    )  # fmt: skip
+    assert config == SegmentationConfig(
+        model="clip.pt", refiner="none", seed=3, logit_scale=0.5, offline=True,
+        tiles=Tiles(64, scale=2.0), background=("sky", "sea"),
+    )  # fmt: skip
+    assert json.loads(json.dumps(asdict(config)))["background"] == ["sky", "sea"]
+    thresholds = Thresholds(np.float32(0.5), 1, per_class={"nucleus": np.float32(0.25)})
+    assert json.loads(json.dumps(thresholds.as_dict))["per_class"] == {"nucleus": 0.25}
 
 
 def test_lists_are_as_good_as_tuples():

@@ -1,27 +1,23 @@
 """Validation of records: the keys and values of JSON and YAML files that people may edit.
 
-Types come from the dataclasses and are checked by pydantic. The error messages are our own: they
-say which entry is wrong and what to give instead.
+Types come from the dataclasses; see `segmentation.type_checks`.
 """
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
-from functools import cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from ..segmentation import InvalidInputError
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from ..segmentation import InvalidInputError, type_checks
 
 T = TypeVar("T")
+
+checked, shown = type_checks.checked, type_checks.shown
 
 
 def why_not(error: Exception) -> str:
@@ -101,7 +97,7 @@ def from_record(
         For unknown and missing keys, values of the wrong type, and values that the dataclass
         refuses.
     """
-    hints = _hints(cast("Any", kind))
+    hints = type_checks.field_types(cast("Any", kind))
     needed = [one.name for one in fields(cast("Any", kind))
               if one.default is MISSING and one.default_factory is MISSING]  # fmt: skip
     found = check_keys(record, hints, what, needed)
@@ -109,33 +105,6 @@ def from_record(
         name: readers[name](value) if name in readers else checked(hints[name], value, name)
         for name, value in found.items()
     })  # fmt: skip
-
-
-def checked(kind: type[T], value: Any, what: str) -> T:
-    """Check that a value of a JSON file has a type, such as ``tuple[str, ...]``, and return it.
-
-    Lists become tuples if the type is a tuple. Nothing else is converted: 1 is not True, and "1"
-    is not a number. Numbers must be finite.
-
-    Raises
-    ------
-    InvalidInputError
-        Names the entry that is wrong, and what to give instead.
-    """
-    try:
-        return cast("T", _adapter(cast("Any", kind)).validate_python(
-            tuple(value) if isinstance(value, list) else value))  # fmt: skip
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-    paths = [_path(value, problem) for problem in problems]
-    deepest = max(paths, key=len)  # of the types in a union, the one that fits best
-    cures = dict.fromkeys(
-        _cure(problem) for problem, path in zip(problems, paths, strict=True) if path == deepest
-    )
-    for key in deepest:
-        what = f"entry {key + 1} of {what}" if isinstance(key, int) else f"{key!r} of {what}"
-        value = value[key]
-    raise InvalidInputError(f"{what} is {shown(value)}. Give {' or '.join(cures)}.")
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
@@ -148,54 +117,5 @@ def mapping(value: Any, what: str) -> dict[str, Any]:
     return checked(dict[Any, Any], value, what)
 
 
-def shown(value: Any) -> str:
-    """A short text for a value of any size or depth."""
-    return _SHORT.repr(value)
-
-
 Sides = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=2)]
 """The shape of an array with at least two axes, all longer than 0."""
-
-_SHORT = reprlib.Repr()
-_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
-
-_CURES = {
-    "string_type": "a text in quotes",
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "tuple_type": "a list",
-    "list_type": "a list",
-    "dict_type": "a mapping of keys to values",
-    "mapping_type": "a mapping of keys to values",
-    "literal_error": "{expected}",
-    "greater_than_equal": "{ge} or more",
-    "too_short": "{min_length} entries or more",
-}
-"""What to give instead, by the type of pydantic's errors."""
-
-
-def _cure(problem: ErrorDetails) -> str:
-    return _CURES.get(problem["type"], "another value").format(**problem.get("ctx", {}))
-
-
-def _path(value: Any, problem: ErrorDetails) -> tuple[Any, ...]:
-    """The keys that lead to a wrong value, without the type names that pydantic adds."""
-    path: tuple[Any, ...] = ()
-    key: Any
-    for key in problem["loc"]:
-        inside = key in value if isinstance(value, dict) else isinstance(value, list)
-        if inside and isinstance(key, str) == isinstance(value, dict):
-            path, value = (*path, key), value[key]
-    return path if value is problem["input"] else ()
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)

@@ -1,6 +1,7 @@
 # The names of the package, for type checkers and for lazy_loader, which imports each on first use.
 
 from . import atomic as atomic
+from . import type_checks as type_checks
 from .allocator import give_back_memory as give_back_memory
 from .chunk_parts import Known as Known
 from .chunk_parts import Part as Part

@@ -264,7 +264,8 @@ class SegmentationConfig:
     Raises
     ------
     InvalidInputError
-        For an unknown name, a number out of range, and a stride larger than the window.
+        For a value of the wrong type, an unknown name, a number out of range, and a stride larger
+        than the window.
     """
 
     method: str = "cliper"
@@ -291,6 +292,9 @@ class SegmentationConfig:
 
     def __post_init__(self) -> None:
         """Check all fields."""
+        from .type_checks import check_fields  # noqa: PLC0415 - pydantic, not for --help
+
+        check_fields(self)
         choose("method", self.method, METHODS)
         if self.refiner is not None:
             choose("refiner", self.refiner, REFINERS)
@@ -478,7 +482,7 @@ def _check_diffusion(model: str) -> None:
 
 def _check_sam(model: str, *, attention: bool) -> None:
     """Refuse a name that is neither in the registry nor a folder, and no attention if needed."""
-    if model not in registry.REGISTRY and Path(model).is_dir():
+    if model and model not in registry.REGISTRY and Path(model).is_dir():
         return
     row = registry.entry(model, "sam")
     if attention and not row.patch:

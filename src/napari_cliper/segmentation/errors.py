@@ -38,6 +38,13 @@ class Stopped(SegmentationError):  # noqa: N818 - a request that was granted, no
     """The caller's `should_stop` returned True."""
 
 
+def single_string(what: str, text: str) -> InvalidInputError:
+    """Return the error for a string in place of a tuple, whose letters would become words."""
+    return InvalidInputError(
+        f"{what} is the single string {text!r}, not a tuple of strings. Write ({text!r},)."
+    )
+
+
 def unknown_choice(what: str, value: str, known: Iterable[str]) -> InvalidInputError:
     """Return the error for an unknown name; it suggests the nearest known name.
 

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TypeVar
 
-from .errors import InvalidInputError
+from .errors import InvalidInputError, single_string
 
 T = TypeVar("T")
 
@@ -87,7 +87,8 @@ class ClassPrompt:
     Raises
     ------
     InvalidInputError
-        For an empty name, synonym or prompt, and for synonyms that are a single string.
+        For what is no text, an empty name, synonym or prompt, and synonyms that are a single
+        string.
 
     Examples
     --------
@@ -101,6 +102,9 @@ class ClassPrompt:
 
     def __post_init__(self) -> None:
         """Normalise the words and refuse empty ones."""
+        from .type_checks import check_fields  # noqa: PLC0415 - pydantic, not for --help
+
+        check_fields(self)
         object.__setattr__(self, "name", tidy(self.name, "A class has no name"))
         words = (
             tidy(word, f"The class {self.name!r} has an empty synonym")
@@ -278,9 +282,7 @@ def usable_background(
 def several(what: str, words: Iterable[T]) -> tuple[T, ...]:
     """Words as a tuple; refuse a single string, whose letters would become words."""
     if isinstance(words, str):
-        raise InvalidInputError(
-            f"{what} is the single string {words!r}, not a tuple of strings. Write ({words!r},)."
-        )
+        raise single_string(what, words)
     return tuple(words)
 
 

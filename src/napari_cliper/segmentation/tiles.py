@@ -38,7 +38,7 @@ class Tiles:
     Raises
     ------
     InvalidInputError
-        For numbers out of range.
+        For values that are not numbers, and numbers out of range.
     """
 
     side: int
@@ -47,6 +47,9 @@ class Tiles:
 
     def __post_init__(self) -> None:
         """Check all fields."""
+        from .type_checks import check_fields  # noqa: PLC0415 - pydantic, not for --help
+
+        check_fields(self)
         if not self.side >= SMALLEST_SIDE:  # NaN too
             raise InvalidInputError(
                 f"A tile of {self.side} px is too small. Choose at least {SMALLEST_SIDE} px."

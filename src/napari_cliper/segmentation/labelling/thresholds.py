@@ -44,7 +44,10 @@ class Thresholds:
     per_class: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check that all are finite."""
+        """Check that all are finite numbers."""
+        from ..type_checks import check_fields  # noqa: PLC0415 - pydantic, not for --help
+
+        check_fields(self)
         named = {
             "class threshold": self.class_threshold,
             "background threshold": self.background_threshold,
