@@ -147,7 +147,8 @@ def test_values_of_the_wrong_type_are_refused_with_their_field():
 def test_numbers_of_numpy_and_paths_are_as_good_as_those_of_python():
     config = SegmentationConfig(
         model=Path("clip.pt"), refiner="none", seed=np.int64(3), logit_scale=np.float32(0.5),
-        offline=np.True_, tiles=Tiles(np.int16(64), scale=np.float64(2)), background=np.array(["sky", "sea"]),
+        offline=np.True_, tiles=Tiles(np.int16(64), scale=np.float64(2)),
+        background=np.array(["sky", "sea"]),
     )  # fmt: skip
     assert config == SegmentationConfig(
         model="clip.pt", refiner="none", seed=3, logit_scale=0.5, offline=True,
