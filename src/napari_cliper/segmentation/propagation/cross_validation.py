@@ -66,7 +66,9 @@ def separate_hints(
     rows, columns = np.nonzero(hint_labels != OPEN)
     box = hint_labels[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     parts = numbered(box, background=OPEN)[rows - rows.min(), columns - columns.min()]
-    _, first, parts = np.unique(parts, return_index=True, return_inverse=True)
+    parts -= 1  # they are numbered from 1, and each has a pixel
+    first = np.empty(parts.max() + 1, np.intp)
+    first[parts[::-1]] = np.arange(len(parts))[::-1]
     each = (1 / np.bincount(parts)).astype(np.float32)[parts]  # of each pixel
     places = parts, affinity.regions[rows, columns]
     members = sparse.csr_array((each, places), (len(first), len(affinity.means)))

@@ -138,8 +138,7 @@ def propagate(
     count = len(affinity.means)
     with_hints = np.unique(named)
     shares = _shares(affinity, by_text, classes + 1)  # (n, T + 1)
-    votes = np.zeros((count, classes + 1), np.float32)
-    np.add.at(votes, (node, named), 1)
+    votes = _counted(node, named, (count, classes + 1))
     pixels = np.maximum(votes.sum(axis=1), 1)
     votes /= pixels[:, None]  # share of the hints
     agree = np.bincount(node, by_text[known] == named, minlength=count) / pixels
@@ -183,12 +182,20 @@ def _without_rims(
     """Return the pixels with hints, except in superpixels that a painted area only touches."""
     rows, columns = np.nonzero(hint_labels != OPEN)
     node, named = affinity.regions[rows, columns], hint_labels[rows, columns]
-    shares = np.zeros((len(affinity.means), int(named.max()) + 1), np.float32)
-    np.add.at(shares, (node, named), 1)
+    shares = _counted(node, named, (len(affinity.means), int(named.max()) + 1))
     shares /= affinity.sizes[:, None]
     beside = affinity.touching.astype(np.float32) @ (shares >= PAINTED).astype(np.float32) > 0
     inside = ~(beside & (shares < RIM))[node, named]
     return rows[inside], columns[inside]
+
+
+def _counted(
+    node: NDArray[np.integer], named: NDArray[np.integer], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return how often each pair of a superpixel and a label occurs."""
+    pairs = node.astype(np.int64) * shape[1] + named
+    counts = np.bincount(pairs, minlength=shape[0] * shape[1])
+    return counts.reshape(shape).astype(np.float32)
 
 
 # ---------------------------------------------------------------------- labels by text

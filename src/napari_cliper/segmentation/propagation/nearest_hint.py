@@ -38,11 +38,11 @@ def nearest_hint(
     """
     counts = np.bincount(named)
     most = max(MOST_POINTS // len(counts), 1)
-    length = (means**2).sum(axis=1)
+    length, across = (means**2).sum(axis=1), -2 * means.T
     squares = np.empty((len(means), len(counts)), np.float32)
     for label, count in enumerate(counts.tolist()):
         some = points[named == label][:: -(-count // most)]
-        nearest = ((some**2).sum(axis=1) - 2 * means @ some.T).min(axis=1)
+        nearest = ((some**2).sum(axis=1)[:, None] + some @ across).min(axis=0)
         squares[:, label] = np.maximum(length + nearest, 0)
     scale = SOFTNESS * max(float(np.median(squares)), 1e-6)
     probable: NDArray[np.float32] = softmax(-squares / scale, axis=1)
