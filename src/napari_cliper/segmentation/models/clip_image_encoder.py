@@ -36,6 +36,9 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """RGB mean and standard deviation of nearly every CLIP, for pixels in [0, 1]."""
 
+CACHED = 1 << 20
+"""Values of attention that are computed at once on a CPU, so that they stay in its cache."""
+
 
 @dataclass(frozen=True)
 class LayerFeatures:
@@ -160,38 +163,68 @@ class ClipImageEncoder:
         """
         monitor = monitor or Monitor()
         x = self.tokens(pixels, interpolation)  # (B, n, W)
+        at_once = self._heads_at_once(x)
         embeddings: list[Tensor] = []
-        summed = x.new_zeros((), dtype=torch.float32)
+        summed: list[Tensor] = []  # of the heads that are computed at once, (B, heads, n, n) each
         for index, block in enumerate(self.blocks[:-1]):
             monitor.tell("Encoding the image", index, len(self.blocks))
             embedding = block.ln_1(x)
             embeddings.append(embedding)
-            q, k, v = self.project(block, embedding)
-            weights = LAST_BLOCK["vanilla"](q, k, v)  # (B, H, n, n)
-            summed = summed + weights.float()
-            monitor.check()
-            x = self.finish(block, x, self.merge(block, weights, v))
+            heads: list[Tensor] = []
+            for place, (q, k, v) in enumerate(self._by_heads(block, embedding, at_once)):
+                monitor.check()
+                weights = LAST_BLOCK["vanilla"](q, k, v)
+                heads.append(weights @ v)
+                if index == 0:
+                    summed.append(weights.float())
+                else:
+                    summed[place] += weights
+            x = self.finish(block, x, self.join(block, torch.cat(heads, dim=1)))
         embeddings.append(x)
         if only_layer is not None:
             embeddings = [embeddings[only_layer]]
 
         last = self.blocks[-1]
+
+        def attended(normal: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+            """Yield attention and values of the heads that are computed at once."""
+            if attention != "fused":
+                for q, k, v in self._by_heads(last, normal, at_once):
+                    yield LAST_BLOCK[attention](q, k, v).float(), v
+                return
+            for place, v in enumerate(self.values(last, normal).split(at_once, dim=1)):
+                summed[place] = normalise_once(summed[place])
+                yield fused_attention(summed[place]), v
+
         features: list[Tensor] = []
-        weights = summed
+        of_last = x.new_zeros((), dtype=torch.float32)
         for embedding in embeddings:
             monitor.tell("Fusing early layers", len(features), len(embeddings))
-            normal = last.ln_1(embedding)
-            if attention == "fused":
-                v = self.values(last, normal)
-                summed = normalise_once(summed)
-                weights = fused_attention(summed)
-            else:
-                q, k, v = self.project(last, normal)
-                weights = LAST_BLOCK[attention](q, k, v).float()
-            features.append(self.project_out(self.merge(last, weights.to(v.dtype), v)))
+            heads = []
+            for weights, v in attended(last.ln_1(embedding)):
+                monitor.check()
+                heads.append(weights.to(v.dtype) @ v)
+                if embedding is embeddings[-1]:
+                    of_last = of_last + weights[..., 1:, 1:].sum(dim=1)
+            features.append(self.project_out(self.join(last, torch.cat(heads, dim=1))))
         layers = torch.stack(features, dim=1).float()  # (B, K, n, D)
-        attentions = weights.mean(dim=1)[:, 1:, 1:].contiguous()  # (B, N, N)
-        return [LayerFeatures(*one) for one in zip(layers, attentions, strict=True)]
+        of_last /= self.heads  # (B, N, N)
+        return [LayerFeatures(*one) for one in zip(layers, of_last, strict=True)]
+
+    def _heads_at_once(self, x: Tensor) -> int:
+        """How many heads' attentions of (B, n, W) tokens are computed at once.
+
+        On a CPU, no more than its cache holds; the results are the same.
+        """
+        if x.device.type != "cpu":
+            return self.heads
+        return min(max(CACHED // (len(x) * x.shape[1] ** 2), 1), self.heads)
+
+    def _by_heads(
+        self, block: Any, x: Tensor, at_once: int
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield q, k and v of some heads after the other; see `project`."""
+        return zip(*(one.split(at_once, dim=1) for one in self.project(block, x)), strict=True)
 
     def last_block(
         self,
@@ -353,8 +386,11 @@ class ClipImageEncoder:
 
     def merge(self, block: Any, weights: Tensor, v: Tensor) -> Tensor:
         """Apply attention (..., n, n) to values (B, H, n, d), join and project heads: (B, n, W)."""
-        heads = (weights @ v).transpose(1, 2).flatten(2)  # (B, n, W)
-        return cast("Tensor", block.attn.out_proj(heads))
+        return self.join(block, weights @ v)
+
+    def join(self, block: Any, heads: Tensor) -> Tensor:
+        """Join and project heads, (B, H, n, d) to (B, n, W)."""
+        return cast("Tensor", block.attn.out_proj(heads.transpose(1, 2).flatten(2)))
 
     def finish(self, block: Any, x: Tensor, attended: Tensor) -> Tensor:
         """Apply the residual connections and the MLP of a block."""
