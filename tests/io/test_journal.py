@@ -42,6 +42,12 @@ def test_the_next_run_goes_on_after_a_cut_and_after_a_loss_of_power(path):
     assert not path.exists()
 
 
+def test_a_journal_of_a_newer_version_is_refused_with_what_to_do(path):
+    path.write_bytes(path.read_bytes().replace(b'"version": 2', b'"version": 3'))
+    with pytest.raises(FileError, match=r"a newer napari-cliper: it has version 3.*Update napari-"):
+        Journal(path, "segment", SETTINGS)
+
+
 def test_a_damaged_line_is_named_in_our_words(path):
     whole = path.read_bytes()
     for line in (b"nonsense\n", b"[]\n", b'{"digest": "1"}\n', b'{"settings": {}}\n', b"\xff\n"):

@@ -65,6 +65,7 @@ def test_what_does_not_fit_is_named_with_a_remedy(subtests):
         ({"shares": [1]}, "shares is [1]. Give a mapping of keys to values."),
         ({"shares": {"a": 1, "b": "x"}}, "'b' of shares is 'x'. Give a number."),
         ({"nmae": 1}, "the thing has unknown keys: 'nmae'. Did you mean 'name'? Known: name, "),
+        ({"colours": 1}, "If a newer napari-cliper wrote the file, update this one."),
         ({"name": deep}, "Give a text in quotes."),
     ):
         with subtests.test(message=message):

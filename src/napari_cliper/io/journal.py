@@ -122,6 +122,12 @@ class Journal:
                     f"{self.path} is the journal of another command. Choose another folder."
                 )
             settings = record["settings"]
+            if record["version"] > VERSION:
+                raise FileError(
+                    f"{self.path} was written by a newer napari-cliper: it has version "
+                    f"{record['version']}, and this one reads versions up to {VERSION}. Update "
+                    "napari-cliper, choose another folder, or use --overwrite to start again."
+                )
             if record["version"] != VERSION:
                 settings = {**settings, "version of the journal": record["version"]}
             self._last = self._run(settings)

@@ -64,7 +64,7 @@ def check_keys(
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InvalidInputError(
             f"{what} has unknown keys: {', '.join(map(repr, unknown))}.{hint} Known: "
-            f"{', '.join(known)}."
+            f"{', '.join(known)}. If a newer napari-cliper wrote the file, update this one."
         )
     missing = [key for key in needed if key not in record]
     if missing:
