@@ -54,7 +54,7 @@ def test_the_size_of_the_cache_is_remembered_and_kept(dock, run):
     assert dock.panels["memory"].features.text().startswith("2 images")
     dock.panels["memory"].capacity.setValue(0.5)
     assert dock.session.capacity == 500_000_000
-    dock.session.set_capacity(1)
+    dock.session.capacity = 1
     dock.state.result_changed.emit()
     assert dock.panels["memory"].features.text().startswith("1 image:")  # the last one stays
     dock.panels["memory"].forget_button.click()

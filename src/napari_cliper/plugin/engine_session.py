@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from ..segmentation import (
     InvalidInputError,
     Monitor,
     Progress,
+    RecentCache,
     Report,
     SegmentationConfig,
     ShouldStop,
@@ -68,8 +68,6 @@ class Session:
     """Networks and embeddings of one dock."""
 
     def __init__(self) -> None:
-        self.capacity = CACHE_BYTES
-        """Bytes that all cached embeddings together may take."""
         self.objects = ObjectSession()
         """Outlines of single objects."""
         self.features_of_corrections: SamChoice | None = None
@@ -82,7 +80,9 @@ class Session:
         self._in_use = threading.Lock()  # held by the job that uses the segmenter
         self._computing_affinity = threading.Lock()  # so that two jobs do not compute the same
         self._segmenter: Segmenter | None = None
-        self._cached: OrderedDict[tuple[Any, ...], ImageEmbedding] = OrderedDict()
+        self._cached: RecentCache[tuple[Any, ...], ImageEmbedding] = RecentCache(
+            CACHE_BYTES, at_least=1, size=self._bytes_of
+        )
         self._affinities: WeakKeyDictionary[ImageEmbedding, ImageAffinity] = WeakKeyDictionary()
 
     def estimate(
@@ -181,7 +181,7 @@ class Session:
                 found = image_affinity(embedding, monitor, patches=patches, shape=shape)
                 with self._lock:
                     self._affinities[embedding] = found
-                    self._make_room()
+                    self._cached.trim()
         return found
 
     def _features_of_corrections(
@@ -291,11 +291,16 @@ class Session:
             self._segmenter = None
         self.objects.unload()
 
-    def set_capacity(self, capacity: int) -> None:
-        """Set the capacity of the cache in bytes, and drop the oldest embeddings beyond it."""
+    @property
+    def capacity(self) -> int:
+        """Bytes that all cached embeddings together may take; setting it drops the oldest ones."""
+        return self._cached.limit
+
+    @capacity.setter
+    def capacity(self, capacity: int) -> None:
         with self._lock:
-            self.capacity = capacity
-            self._make_room()
+            self._cached.limit = capacity
+            self._cached.trim()
 
     def forget(self) -> None:
         """Drop all cached embeddings, those of outlines too."""
@@ -316,7 +321,7 @@ class Session:
     def kept(self) -> tuple[int, int]:
         """Number of cached embeddings, and their bytes with those of their affinities."""
         with self._lock:
-            return len(self._cached), sum(map(self._bytes_of, self._cached.values()))
+            return len(self._cached), self._cached.nbytes
 
     @property
     def kept_of_all(self) -> tuple[int, int]:
@@ -369,9 +374,10 @@ class Session:
         image, contrast, key = self._image(segmenter, requested, report)
         masks = requested.image.masks()
         key = (*key, None if masks is None else digest(masks))
-        embedding = self._recall(key)
-        if embedding is not None:
-            return embedding, False
+        with self._lock:
+            known = self._cached.get(key)
+        if known is not None:
+            return known, False
         embedding = segmenter.embed(
             image,
             contrast=contrast,
@@ -381,7 +387,8 @@ class Session:
             should_stop=should_stop,
         )
         if not passing or self.kept[1] + embedding.nbytes <= self.capacity:
-            self._keep(key, embedding)
+            with self._lock:
+                self._cached.put(key, embedding)
         return embedding, True
 
     def _image(
@@ -424,22 +431,6 @@ class Session:
             yield segmenter
         finally:
             self._in_use.release()
-
-    def _recall(self, key: tuple[Any, ...]) -> ImageEmbedding | None:
-        with self._lock:
-            if key in self._cached:
-                self._cached.move_to_end(key)
-            return self._cached.get(key)
-
-    def _keep(self, key: tuple[Any, ...], embedding: ImageEmbedding) -> None:
-        with self._lock:
-            self._cached[key] = embedding
-            self._make_room()
-
-    def _make_room(self) -> None:
-        """Drop the least recently used embeddings beyond the capacity, except the last one."""
-        while len(self._cached) > 1 and self.kept[1] > self.capacity:
-            self._cached.popitem(last=False)
 
     def _bytes_of(self, embedding: ImageEmbedding) -> int:
         affinity = self._affinities.get(embedding)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from ..segmentation import Monitor, Report, ShouldStop
+from ..segmentation import Monitor, RecentCache, Report, ShouldStop
 from .engine_requests import Limits, digest
 from .pytorch_loading import load_pytorch
 
@@ -80,10 +79,11 @@ class ObjectSession:
     """The model that outlines objects, and the tiles that it has embedded."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # for the cache
         self._in_use = threading.Lock()  # held by the job that uses the model
         self._segmenter: tuple[SamChoice, ObjectSegmenter] | None = None
-        self._cached: OrderedDict[tuple[Any, ...], ObjectEmbedding] = OrderedDict()
+        self._cached: RecentCache[tuple[Any, ...], ObjectEmbedding] = RecentCache(
+            CACHE_BYTES, at_least=1
+        )
 
     def outline(
         self, request: OutlineRequest, report: Report, should_stop: ShouldStop
@@ -152,14 +152,12 @@ class ObjectSession:
 
     def forget(self) -> None:
         """Drop all embedded tiles."""
-        with self._lock:
-            self._cached.clear()
+        self._cached.clear()
 
     @property
     def kept(self) -> tuple[int, int]:
         """Number of embedded tiles, and their bytes."""
-        with self._lock:
-            return len(self._cached), sum(one.nbytes for one in self._cached.values())
+        return len(self._cached), self._cached.nbytes
 
     @property
     def network_bytes(self) -> int:
@@ -187,23 +185,14 @@ class ObjectSession:
     ) -> ObjectEmbedding:
         pixels, contrast = request.read(), request.contrast()
         key = (request.model, digest(pixels), contrast, request.gamma)
-        with self._lock:
-            found = self._cached.get(key)
-            if found is not None:
-                self._cached.move_to_end(key)
-                return found
-        found = segmenter.embed(
-            pixels,
-            contrast=contrast,
-            gamma=request.gamma,
-            report=report,
-            should_stop=should_stop,
-        )
-        with self._lock:
-            self._cached[key] = found
-            while (
-                len(self._cached) > 1
-                and sum(one.nbytes for one in self._cached.values()) > CACHE_BYTES
-            ):
-                self._cached.popitem(last=False)
+        found = self._cached.get(key)
+        if found is None:
+            found = segmenter.embed(
+                pixels,
+                contrast=contrast,
+                gamma=request.gamma,
+                report=report,
+                should_stop=should_stop,
+            )
+            self._cached.put(key, found)
         return found

@@ -96,6 +96,7 @@ from .prompts import parse_words as parse_words
 from .propagation.affinity import OPEN as OPEN
 from .propagation.affinity import ImageAffinity as ImageAffinity
 from .propagation.superpixel_graph import image_affinity as image_affinity
+from .recent import RecentCache as RecentCache
 from .refiners.table import REFINERS as REFINERS
 from .refiners.table import RefinerRow as RefinerRow
 from .results import ImageEmbedding as ImageEmbedding

@@ -16,8 +16,6 @@ Notation: T classes, K labels with prototypes, C planes.
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import replace
@@ -37,6 +35,7 @@ from .labelling.thresholds import Thresholds
 from .progress import Monitor
 from .prototype_classifier import LEAST, LEAST_PIXEL, PrototypeClassifier
 from .prototype_fusion import PrototypeFusion
+from .recent import RecentCache
 from .results import ImageEmbedding, ScoreMaps, StageMaps
 from .tile_arrays import stored_features
 from .tiles import Window, squares
@@ -65,8 +64,7 @@ class PrototypeEvidence:
     ) -> None:
         self.classifier, self.patches = classifier, patches
         self._image = image
-        self._kept: OrderedDict[Window, Tensor] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = RecentCache[Window, Tensor](CACHE_BYTES)
 
     @cached_property
     def _features(self) -> ComparableFeatures:
@@ -81,8 +79,7 @@ class PrototypeEvidence:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        with self._lock:
-            return self.patches.nbytes + sum(one.nbytes for one in self._kept.values())
+        return self.patches.nbytes + self._kept.nbytes
 
     def at(self, window: Window) -> Tensor:
         """Logits in a part of the image, (K, height, width) float32."""
@@ -96,16 +93,11 @@ class PrototypeEvidence:
 
     def _by_pixel(self, square: Window) -> Tensor:
         """`log_probabilities` by the pixel classifiers, (K, height, width) float16."""
-        with self._lock:
-            if square in self._kept:
-                self._kept.move_to_end(square)
-                return self._kept[square]
-        logits = self.classifier.pixel_logits(self._features, square)
-        found = log_probabilities(logits, LEAST_PIXEL).half()
-        with self._lock:
-            self._kept[square] = found
-            while sum(one.nbytes for one in self._kept.values()) > CACHE_BYTES:
-                self._kept.popitem(last=False)
+        found = self._kept.get(square)
+        if found is None:
+            logits = self.classifier.pixel_logits(self._features, square)
+            found = log_probabilities(logits, LEAST_PIXEL).half()
+            self._kept.put(square, found)
         return found
 
 

@@ -84,7 +84,7 @@ class MemoryController(Controller):
 
     def _on_capacity(self, gigabytes: float) -> None:
         preferences.write(cache_gigabytes=gigabytes)
-        self._session.set_capacity(preferences.Preferences(cache_gigabytes=gigabytes).cache_bytes)
+        self._session.capacity = preferences.Preferences(cache_gigabytes=gigabytes).cache_bytes
         self.update()
 
     def _clear(self, row: CacheRow, after: str) -> None:

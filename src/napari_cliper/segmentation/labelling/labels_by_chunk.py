@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..recent import RecentCache
 from ..tiles import Window
 from .live_labels import LiveLabels, UserHints
 from .thresholds import Thresholds
@@ -73,18 +73,16 @@ class WordLabels:
     def __init__(self, scores: ScoreMaps, stage: Stage, thresholds: Thresholds) -> None:
         self.scores, self.stage, self.thresholds = scores, stage, thresholds
         self._packed: dict[Window, Packed] = {}
-        self._parts: OrderedDict[Window, LiveLabels] = OrderedDict()
+        self._parts = RecentCache[Window, LiveLabels](
+            PLANES_BYTES, at_least=1, size=lambda one: one.nbytes + one.scores.nbytes
+        )
         self._lock = threading.Lock()
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
         with self._lock:
-            return sum(len(one.labels) for one in self._packed.values()) + self._kept
-
-    @property
-    def _kept(self) -> int:
-        return sum(one.nbytes + one.scores.nbytes for one in self._parts.values())
+            return sum(len(one.labels) for one in self._packed.values()) + self._parts.nbytes
 
     @property
     def known(self) -> dict[Window, Packed]:
@@ -108,12 +106,10 @@ class WordLabels:
         from .window_scores import scores_in  # noqa: PLC0415 - torch
 
         with self._lock:
-            found = self._parts.pop(window, None)
+            found = self._parts.get(window)
             if found is None:
                 found = LiveLabels(scores_in(self.scores, self.stage, window), "coarse", limit=0)
-            self._parts[window] = found
-            while len(self._parts) > 1 and self._kept > PLANES_BYTES:
-                self._parts.popitem(last=False)
+            self._parts.put(window, found)  # even if it is there: it may have grown
         return found
 
 

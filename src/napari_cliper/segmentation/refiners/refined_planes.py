@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -17,6 +15,7 @@ from ..features.pixel_planes import PixelPlanes
 from ..features.preprocessing import Resampling
 from ..features.tiled_image import TiledImage
 from ..progress import Monitor
+from ..recent import RecentCache
 from ..tiles import TileLayout, Window
 from .protocol import PixelRefiner
 
@@ -85,8 +84,7 @@ class RefinedPlanes:
             window: cells.in_pixels(layout.patch)
             for cells, window in layout.parts(part_side(layout.patch))
         }
-        self._kept: OrderedDict[Window, Tensor] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = RecentCache[Window, Tensor](CACHE_BYTES)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -101,8 +99,7 @@ class RefinedPlanes:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        with self._lock:
-            return self.coarse.nbytes + sum(one.nbytes for one in self._kept.values())
+        return self.coarse.nbytes + self._kept.nbytes
 
     def windows(self) -> Iterator[Window]:
         """Parts of the image, row by row."""
@@ -182,23 +179,17 @@ class RefinedPlanes:
         self, region: Window, monitor: Monitor, chosen: Sequence[int] | None = None
     ) -> Tensor:
         """The refined maps of a region, (C, height, width); kept in memory if they are all."""
-        with self._lock:
-            if region in self._kept:
-                self._kept.move_to_end(region)
-                found = self._kept[region]
-                return found if chosen is None else found[list(chosen)]
+        known = self._kept.get(region)
+        if known is not None:
+            return known if chosen is None else known[list(chosen)]
         around = region.grown(self._refiner.reach, self.layout.scaled)
         maps = self.coarse.at(around, chosen)
         pixels = self.image.scaled(around, self.layout.scaled, self._resampling)
         refined = self._refiner.refine_pixels(maps, pixels, monitor)
         top, left = region.top - around.top, region.left - around.left
         found = refined[:, top : top + region.shape[0], left : left + region.shape[1]].clone()
-        if chosen is not None or not self._keeps:
-            return found
-        with self._lock:
-            self._kept[region] = found
-            while sum(one.nbytes for one in self._kept.values()) > CACHE_BYTES:
-                self._kept.popitem(last=False)
+        if chosen is None and self._keeps:
+            self._kept.put(region, found)
         return found
 
 
