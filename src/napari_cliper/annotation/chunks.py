@@ -161,6 +161,12 @@ class ChunkChange:
         return sum(one.nbytes for one in (self.old, self.new) if one is not None)
 
 
+def compress(changes: Iterable[ChunkChange]) -> None:
+    """Compress the chunks of changes now, and not in the thread that takes them."""
+    for one in changes:
+        _ = one.nbytes
+
+
 _USED: OrderedDict[Chunk, None] = OrderedDict()
 _USED_LOCK = threading.Lock()
 

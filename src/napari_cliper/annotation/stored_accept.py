@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..segmentation import Monitor
-from .chunks import ChunkChange, Index, Part, Region, pieces_by_chunk, region_of_chunk
+from .chunks import ChunkChange, Index, Part, Region, compress, pieces_by_chunk, region_of_chunk
 from .edit_mask import protected
 from .label_store import LabelStore
 from .merge import Rule, accept, region_around
@@ -97,8 +97,7 @@ class StoredAccept:
         changes = {}
         for index, _ in self._chunks(store, monitor):
             found, changed = self.accept_chunk(fork, index)
-            for one in found:
-                _ = one.nbytes  # compressed here, not in the thread that takes them
+            compress(found)
             changes[index] = found, changed
         return Accepted(self, fork, changes)
 

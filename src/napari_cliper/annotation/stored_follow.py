@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
 from ..segmentation import Monitor
-from .chunks import ChunkChange, Index, Region, chunks_of
+from .chunks import ChunkChange, Index, Region, chunks_of, compress
 from .edit_mask import ACCEPTED
 from .label_store import LabelStore
 from .merge import following, moved_by_hint
@@ -85,8 +85,7 @@ class StoredFollow:
             moved = moved_by_hint(edit_mask, follows, labels, new)
             if moved.any():
                 found = fork.write(here, new, where=moved)
-                for one in found:
-                    _ = one.nbytes  # compressed here, not in the thread that takes them
+                compress(found)
                 changes += found
                 pixels += int(np.count_nonzero(moved))
         return Followed(fork, changes, pixels)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .chunks import ChunkChange, Region, chunks_of
+from .chunks import ChunkChange, Region, chunks_of, compress
 from .edit_mask import Labels
 from .label_store import LabelStore
 from .stored_edits import unpack
@@ -63,7 +63,6 @@ def rewritten(
     labels = change(before)
     differs = labels != before
     changes = fork.write(region, labels, np.uint8(value), differs)
-    for one in changes:
-        _ = one.nbytes  # compressed here, not in the thread that takes them
+    compress(changes)
     unpack(changes, shown)
     return Rewritten(fork, region, changes, int(np.count_nonzero(differs)))

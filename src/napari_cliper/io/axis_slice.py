@@ -30,8 +30,7 @@ class AxisSlice(LazyArray):
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part; the index has integers and slices."""
-        given = index if isinstance(index, tuple) else () if index is ... else (index,)
-        parts = [*given, *(slice(None),) * (self.ndim - len(given))]
+        parts = self._parts(index)
         if not self._keep:
             parts.insert(self._axis, self._index)
         elif isinstance(parts[self._axis], slice):

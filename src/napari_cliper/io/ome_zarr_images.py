@@ -74,11 +74,9 @@ class OmeZarr(LazyArray):
         FileError
             For damaged pixels.
         """
-        given = index if isinstance(index, tuple) else () if index is ... else (index,)
-        parts = dict(zip(self.order, given, strict=False))
         stored: list[Any] = [0] * self.array.ndim
-        for axis in self.order:
-            stored[axis] = parts.get(axis, slice(None))
+        for axis, part in zip(self.order, self._parts(index), strict=True):
+            stored[axis] = part
         kept = [axis for axis in self.order if not isinstance(stored[axis], (int, np.integer))]
         with explained(self.path):
             found = np.asarray(self.array[tuple(stored)])

@@ -139,8 +139,7 @@ class LazyTiff(LazyArray):
         FileError
             For damaged pixels, and a file that has been removed or changed.
         """
-        given = index if isinstance(index, tuple) else () if index is ... else (index,)
-        parts = [*given, *(slice(None),) * (self.ndim - len(given))]
+        parts = self._parts(index)
         sides = [
             len(range(*part.indices(side)))
             for part, side in zip(parts, self.shape, strict=True)

@@ -34,6 +34,11 @@ class LazyArray:
         """Number of values."""
         return math.prod(self.shape)
 
+    def _parts(self: _Shaped, index: Any) -> list[Any]:
+        """An index as one entry for each axis: missing ones are all of the axis."""
+        given = index if isinstance(index, tuple) else () if index is ... else (index,)
+        return [*given, *(slice(None),) * (len(self.shape) - len(given))]
+
     def __array__(self: _Indexed, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Read all of it."""
         every = np.asarray(self[...])

@@ -217,10 +217,9 @@ class PlaneView(LazyArray):
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part of the plane; the index has slices of rows and columns."""
-        given = index if isinstance(index, tuple) else () if index is ... else (index,)
-        parts = dict(zip((a for a in self.order if a not in self.at), given, strict=False))
+        parts = iter(self._parts(index))
         return np.asarray(
-            self.array[tuple({**self.at, **parts}.get(axis, slice(None)) for axis in self.order)]
+            self.array[tuple(self.at[a] if a in self.at else next(parts) for a in self.order)]
         )
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numpy.typing import NDArray
-
-from ...segmentation import LabelsByChunk, Window
+from ...segmentation import LabelsByChunk, LazyArray, Window
 
 COARSEST = 1024
 """Longest side of the coarsest level, in pixels."""
@@ -28,23 +26,20 @@ class LabelsPyramid:
         self.levels = [_Level(self, 2**index) for index in range(count + 1)]
 
 
-class _Level:
+class _Level(LazyArray):
     """A level: every n-th label, indexed like a NumPy array."""
-
-    ndim = 2
 
     def __init__(self, pyramid: LabelsPyramid, step: int) -> None:
         self._pyramid, self._step = pyramid, step
         self.shape = tuple(-(-side // step) for side in pyramid.labels.shape)
-        self.size = math.prod(self.shape)
         self.dtype = pyramid.labels.dtype
 
     def __getitem__(self, where: Any) -> Any:
         """The labels at an index of integers and slices with a step of 1."""
-        index = where if isinstance(where, tuple) else (where,)
+        index = self._parts(where)
         parts = [
             range(side)[one] if isinstance(one, slice) else range(int(one), int(one) + 1)
-            for one, side in zip((*index, slice(None))[:2], self.shape, strict=True)
+            for one, side in zip(index, self.shape, strict=True)
         ]
         (top, bottom), (left, right) = (
             (part.start * self._step, min(part.stop * self._step, side))
@@ -52,7 +47,3 @@ class _Level:
         )
         found = self._pyramid.labels.seen(Window(top, left, bottom, right), self._step)
         return found[tuple(slice(None) if isinstance(one, slice) else 0 for one in index)]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        every: NDArray[Any] = self[:, :]
-        return every if dtype is None else every.astype(dtype)

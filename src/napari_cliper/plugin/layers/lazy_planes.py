@@ -35,10 +35,8 @@ class LazyPlane(LazyArray):
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         """Read a part: slices of rows and columns, in pixels of the region."""
-        given = index if isinstance(index, tuple) else () if index is ... else (index,)
-        parts = [*given, slice(None), slice(None)][:2]
         inside = []
-        for part, whole in zip(parts, self._region, strict=True):
+        for part, whole in zip(self._parts(index)[:2], self._region, strict=True):
             start, stop, _ = part.indices(whole.stop - whole.start)
             inside.append(slice(whole.start + start, whole.start + stop))
         return np.asarray(self._array[(*self._plane, *inside)])

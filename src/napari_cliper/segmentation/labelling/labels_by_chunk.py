@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import threading
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lazy_array import LazyArray
 from ..recent import RecentCache
 from ..tiles import Window
 from .live_labels import LiveLabels, UserHints
@@ -153,7 +154,7 @@ class HintedLabels:
         return pixels.at(window)
 
 
-class LabelsByChunk:
+class LabelsByChunk(LazyArray):
     """Labels of one stage for some thresholds and hints, indexed like a NumPy array.
 
     A chunk is computed when it is first read, and then kept compressed, so that the labels of the
@@ -169,8 +170,6 @@ class LabelsByChunk:
         The hints that the labels follow.
     """
 
-    ndim = 2
-
     FINE = 2
     """The largest step at which `seen` uses chunks."""
 
@@ -179,7 +178,6 @@ class LabelsByChunk:
     ) -> None:
         self.words = words
         self.shape = words.scores.shape
-        self.size = math.prod(self.shape)
         self.dtype = reduced.dtype
         self.reduced = reduced
         self._hinted = hinted
@@ -209,7 +207,7 @@ class LabelsByChunk:
 
     def __getitem__(self, where: Any) -> Any:
         """Labels at an index of integers and slices with a step of 1, as a copy."""
-        index = where if isinstance(where, tuple) else (where,)
+        index = self._parts(where)
         region = self._region(index)
         found = np.empty(region.shape, self.dtype)
         for chunk in self.chunks(region):
@@ -217,11 +215,6 @@ class LabelsByChunk:
         return found[
             tuple(0 if isinstance(one, int | np.integer) else slice(None) for one in index)
         ]
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """Compute all of it."""
-        every: NDArray[Any] = self[:, :]
-        return every if dtype is None else every.astype(dtype)
 
     def any(self) -> bool:
         """Whether a class has a pixel, as far as it is known: see `found`."""
@@ -298,11 +291,11 @@ class LabelsByChunk:
             for left in range(region.left - region.left % CHUNK, region.right, CHUNK):
                 yield Window(top, left, min(top + CHUNK, height), min(left + CHUNK, width))
 
-    def _region(self, index: tuple[Any, ...]) -> Window:
-        """The rows and columns of an index."""
+    def _region(self, parts: Sequence[Any]) -> Window:
+        """The rows and columns of an index, given for both axes."""
         (top, bottom), (left, right) = (
             one.indices(side)[:2] if isinstance(one, slice) else (int(one), int(one) + 1)
-            for one, side in zip((*index, slice(None))[:2], self.shape, strict=True)
+            for one, side in zip(parts, self.shape, strict=True)
         )
         return Window(top, left, bottom, right)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +30,6 @@ class StoredLabels(LabelsByChunk):
 
     def __init__(self, labels: Any, reduced: LabelArray, counts: NDArray[np.int64]) -> None:
         self.shape = labels.shape
-        self.size = math.prod(labels.shape)
         self.dtype = reduced.dtype
         self.reduced = reduced
         self._stored = labels
