@@ -22,6 +22,7 @@ from skimage import measure
 
 from ..labels.imported_labels import as_labels
 from ..labels.numbers import mapped
+from ..labels.regions import connected_regions
 from ..segmentation import InvalidInputError
 from .object_set import Objects, runs_of, sides_of
 
@@ -114,9 +115,9 @@ def split(
     if labels.dtype not in (np.bool_, np.uint8, np.uint16):
         labels = as_labels(labels, "The array")
     steps = _steps(spacing, labels.ndim)
-    numbers = measure.label(labels, connectivity=labels.ndim).astype(np.int32, copy=False)
-    boxes = ndimage.find_objects(numbers)
-    of_region = _labels_of(labels, numbers, len(boxes))
+    regions = connected_regions(labels)
+    numbers = regions.numbers.astype(np.int32, copy=False)
+    boxes, of_region = ndimage.find_objects(numbers), regions.labels.astype(np.uint16, copy=False)
     objects, radii = _apart(numbers, boxes, of_region, settings, steps)
     left_out = objects.areas < settings.smallest
     smaller, at_border = int(np.count_nonzero(left_out)), 0
@@ -191,12 +192,6 @@ def _steps(spacing: Sequence[float] | None, ndim: int) -> tuple[float, ...]:
             f"The pixel size is {tuple(spacing)}. Give {ndim} positive numbers, one for each axis."
         )
     return tuple(one / min(spacing) for one in spacing)
-
-
-def _labels_of(labels: NDArray[Any], numbers: NDArray[np.int32], count: int) -> NDArray[np.uint16]:
-    table = np.zeros(count + 1, np.uint16)
-    table[numbers] = labels
-    return table[1:]
 
 
 def _renumbered(objects: Objects) -> Objects:

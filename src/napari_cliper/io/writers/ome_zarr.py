@@ -122,8 +122,8 @@ def write_ome_zarr(path: Path, image: LabelledImage, *, version: Version = "0.4"
         group.attrs["napari_cliper"] = dict(image.record)
 
 
-def create_ome_zarr(path: Path, image: LabelledImage) -> list[zarr.Array[Any]]:
-    """Create labels as an OME-Zarr folder (0.4) whose pixels are written later, part by part.
+def create_ome_zarr(path: Path, image: LabelledImage) -> None:
+    """Create an OME-Zarr folder (0.4) of labels 0, which are written later, part by part.
 
     Several processes can write different chunks of `CHUNK` x `CHUNK` pixels at the same time. When
     the first level is complete, `halve` fills each of the others.
@@ -134,11 +134,6 @@ def create_ome_zarr(path: Path, image: LabelledImage) -> list[zarr.Array[Any]]:
         The folder; it must not exist.
     image : LabelledImage
         Without leading axes; its labels are not read.
-
-    Returns
-    -------
-    list of zarr.Array
-        The levels, (Y, X), the largest first; all 0.
     """
     stack, group = ordered(image, _ORDER), zarr.open_group(str(path), mode="w-", zarr_format=2)
     shape, dtype = image.labels.shape, image.labels.dtype
@@ -146,7 +141,6 @@ def create_ome_zarr(path: Path, image: LabelledImage) -> list[zarr.Array[Any]]:
     multiscales = [{"name": image.name, **_multiscale(stack.axes, stack, len(levels))}]
     described = {"image-label": _described(image, "0.4")}
     _describe(group, "0.4", multiscales=multiscales, **described)
-    return levels
 
 
 def open_levels(path: Path) -> list[zarr.Array[Any]]:

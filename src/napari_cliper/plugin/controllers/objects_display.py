@@ -72,12 +72,11 @@ class ObjectsDisplay(Controller):
         self.removed.emit()
         self._panel.show_switch.setChecked(False)
 
-    def forget(self, image: Image) -> bool:
-        """Remove the layer of an image that is about to be removed; False if it has none."""
+    def forget(self, image: Image) -> None:
+        """Remove the layer of an image that is about to be removed."""
         layer = self._layers.pop(image, None)
         if layer is not None:
             layer.remove()
-        return layer is not None
 
     def lock(self) -> None:
         """Prevent drawing until objects are shown: in 3-D, strokes would have no effect."""
