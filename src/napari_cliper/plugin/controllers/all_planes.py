@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,7 @@ from .. import ui_text
 from ..engine_requests import Request
 from ..engine_session import Session
 from ..layers.annotation_layer import AnnotationLayer
-from ..layers.image_layers import OUTPUT_KEY, ImageChoice, axis_name, image_shape
+from ..layers.image_layers import OUTPUT_KEY, ImageChoice, axis_name, image_shape, planes_along
 from ..layers.image_view import go_to_plane
 from ..layers.outlines import outlines_of_large
 from ..panels.annotation_panel import AnnotationPanel
@@ -94,10 +93,6 @@ class AllPlanes(PlanesController):
 
     # ------------------------------------------------------------------ planes
 
-    def _choice(self) -> ImageChoice | None:
-        """The whole plane on the screen."""
-        return self._state.on_screen
-
     def _chosen_axis(self, choice: ImageChoice) -> int | None:
         """The axis of the strip: the one that was run last, else the last with several planes."""
         sizes = image_shape(choice.layer)[:-2]
@@ -106,21 +101,13 @@ class AllPlanes(PlanesController):
             return self._axis
         return several[-1] if several else None
 
-    @staticmethod
-    def _planes(choice: ImageChoice, axis: int) -> Iterator[ImageChoice]:
-        """All planes along an axis, at the position of a choice along the others."""
-        for index in range(image_shape(choice.layer)[axis]):
-            yield replace(choice, plane=_moved(choice.plane, axis, index))
-
     def go_to(self, index: int) -> None:
         """Move the viewer's slider to a plane of the strip."""
-        choice = self._choice()
+        choice = self._state.on_screen
         axis = None if choice is None else self._chosen_axis(choice)
         if choice is not None and axis is not None:
             with self.told():
-                go_to_plane(
-                    self._state.viewer, replace(choice, plane=_moved(choice.plane, axis, index))
-                )
+                go_to_plane(self._state.viewer, planes_along(choice, axis)[index])
 
     # ------------------------------------------------------------------ run
 
@@ -141,7 +128,7 @@ class AllPlanes(PlanesController):
             self.say_error(request)
             return
         choice, rows, asked = request
-        planes = [(one, self._requests.of_plane(asked, one)) for one in self._planes(choice, axis)]
+        planes = [(one, self._requests.of_plane(asked, one)) for one in planes_along(choice, axis)]
         self._axis = axis
         run = PlanesRun(axis=axis, rows=rows, config=asked.config, applied=self._requests.applied)
         work = partial(_run, self._state.session, planes, run)
@@ -186,7 +173,7 @@ class AllPlanes(PlanesController):
 
     def accept(self) -> None:
         """Accept the predictions of all planes, as one undo step, by the rule of the panel."""
-        choice = self._choice()
+        choice = self._state.on_screen
         planes = [] if choice is None else self._result.kept.planes_of(choice.layer)
         if why_not := self._why_no_planes(planes):
             self.say_error(why_not)
@@ -198,7 +185,11 @@ class AllPlanes(PlanesController):
         """Why the predictions of all planes cannot be accepted; empty if they can."""
         if len(planes) > 1:
             return ""
-        return ui_text.NO_PLANES if self._choice() else self._images.why_not() or ui_text.NO_PLANES
+        return (
+            ui_text.NO_PLANES
+            if self._state.on_screen
+            else self._images.why_not() or ui_text.NO_PLANES
+        )
 
     def _accept(self, planes: Sequence[PredictedPlane]) -> None:
         annotations, first = self._state.annotations, planes[0].choice
@@ -240,7 +231,7 @@ class AllPlanes(PlanesController):
     # ------------------------------------------------------------------ strip
 
     def _look(self, _changed: object = None) -> None:
-        choice = self._choice()
+        choice = self._state.on_screen
         planes = [] if choice is None else self._result.kept.planes_of(choice.layer)
         self._thresholds.offer_planes(several=len(planes) > 1)
         self._annotation.set_planes(self._why_no_planes(planes))
@@ -251,12 +242,12 @@ class AllPlanes(PlanesController):
 
     def _snapshot(self) -> Work | None:
         """The work that finds the states of the planes."""
-        choice = self._choice()
+        choice = self._state.on_screen
         axis = None if choice is None else self._chosen_axis(choice)
         if choice is None or axis is None:
             return None
         known = {one.choice.plane for one in self._result.kept.planes_of(choice.layer)}
-        every = [one.plane for one in self._planes(choice, axis)]
+        every = [one.plane for one in planes_along(choice, axis)]
         predicted = [index for index, plane in enumerate(every) if plane in known]
         annotation = self._state.annotations.of(choice.layer)
         masks: Any = None
@@ -274,10 +265,6 @@ class AllPlanes(PlanesController):
 def _message(ended: tuple[int, int, dict[str, str]]) -> str:
     planes, found, problems = ended
     return ui_text.planes_run(planes=planes, found=found, problems=problems)
-
-
-def _moved(plane: tuple[int, ...], axis: int, index: int) -> tuple[int, ...]:
-    return (*plane[:axis], index, *plane[axis + 1 :])
 
 
 def _box(annotation: AnnotationLayer, choice: ImageChoice) -> Part:

@@ -26,7 +26,7 @@ from ...segmentation import (
 from .. import ui_text
 from ..engine_requests import LearningRequest, Outcome, Propagated, Request
 from ..engine_session import Session
-from ..layers.image_layers import ImageChoice, image_shape
+from ..layers.image_layers import ImageChoice, planes_along
 from ..layers.outlines import outlines_of_large
 from ..panels.image_panel import ImagePanel
 from ..panels.run_panel import RunEntry, RunPanel
@@ -161,15 +161,13 @@ class PlanePropagation(PlanesController):
         annotation = self._state.annotations.of(start.layer)
         masks = annotation.edits.edit_mask if annotation is not None and annotation.fits else None
         known = {one.shown.choice.key: one.shown.outcome for one in self._state.result.kept}
-        end = image_shape(start.layer)[axis] if step > 0 else -1
-        first, choices = start.plane[axis] + step, list[ImageChoice]()
-        for steps, index in enumerate(range(first, end, step), 1):
-            plane = (*start.plane[:axis], index, *start.plane[axis + 1 :])
-            choice = replace(start, plane=plane)
+        planes, at, choices = planes_along(start, axis), start.plane[axis], list[ImageChoice]()
+        following = planes[at + 1 :] if step > 0 else planes[:at][::-1]
+        for steps, choice in enumerate(following, 1):
             before = known.get(choice.key)
             if before is not None and before.propagated and before.propagated.steps < steps:
                 break
-            if masks is not None and masks[plane].all():
+            if masks is not None and masks[choice.plane].all():
                 break
             choices.append(choice)
         for choice, read in zip(choices, self._corrections.readers_on(choices), strict=True):
