@@ -9,7 +9,8 @@ from typing import Any, Literal
 import napari
 from napari.utils import progress
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QMainWindow
+
+from .qt.focus import main_window
 
 Ending = Literal["succeeded", "failed", "stopped"]
 _STATUS: Mapping[Ending, str] = MappingProxyType(
@@ -78,10 +79,9 @@ def window_of(owner: QObject | None) -> Any:
 
     napari 0.9 has no public way from a widget to its window.
     """
-    while owner is not None:
-        if isinstance(owner, QMainWindow):
-            return getattr(owner, "_window", None)
-        owner = owner.parent()
+    around = main_window(owner)
+    if around is not None:
+        return getattr(around, "_window", None)
     viewer = napari.current_viewer()
     return None if viewer is None else viewer.window
 

@@ -127,8 +127,8 @@ class Frame(QWidget):
     page_changed = Signal(str)
     roomy_changed = Signal(bool)
 
-    def __init__(self, head: QWidget, foot: QWidget, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, head: QWidget, foot: QWidget) -> None:
+        super().__init__()
         self.settings_button = QToolButton()
         self.settings_button.setText("\N{GEAR}")
         self.settings_button.setCheckable(True)

@@ -196,8 +196,8 @@ class BoxAndLine(QWidget):
 
     changed = Signal()
 
-    def __init__(self, tip: str, edit: QLineEdit, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, tip: str, edit: QLineEdit) -> None:
+        super().__init__()
         self.box = Choice(tip)
         self.edit = edit
         self.edit.setMinimumWidth(40)

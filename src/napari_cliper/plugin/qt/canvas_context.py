@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from napari.viewer import Viewer
-from qtpy.QtWidgets import QMainWindow, QOpenGLWidget, QWidget
+from qtpy.QtWidgets import QOpenGLWidget, QWidget
+
+from .focus import main_window
 
 
 class CanvasContext:
@@ -35,9 +37,7 @@ class CanvasContext:
             emitter.disconnect(self._make_current)
 
     def _make_current(self, _event: Any = None) -> None:
-        window: QWidget | None = self._widget
-        while window is not None and not isinstance(window, QMainWindow):
-            window = window.parentWidget()
+        window = main_window(self._widget)
         centre = None if window is None else window.centralWidget()
         if centre is None:
             return  # the dock is in no window of napari

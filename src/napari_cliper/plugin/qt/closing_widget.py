@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QMainWindow, QWidget
 class ClosingWidget(QWidget):
     """Calls `may_close` before the main window closes, and `close_down` before it is deleted."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.closed = False
         """Set by `close_down`."""
 

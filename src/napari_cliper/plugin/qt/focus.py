@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QMainWindow, QScrollArea, QWidget
 
 _BY_TAB = Qt.FocusPolicy.TabFocus.value
@@ -25,9 +25,14 @@ def focus_window(inside: QWidget) -> None:
 
     Also if the widget is in a dock that floats.
     """
-    one: QWidget | None = inside
-    while one is not None and not isinstance(one, QMainWindow):
-        one = one.parentWidget()
-    if one is not None:
-        one.activateWindow()
-        one.setFocus(_OF_SHORTCUTS)
+    window = main_window(inside)
+    if window is not None:
+        window.activateWindow()
+        window.setFocus(_OF_SHORTCUTS)
+
+
+def main_window(inside: QObject | None) -> QMainWindow | None:
+    """Return the main window around an object, also around a dock that floats; None without one."""
+    while inside is not None and not isinstance(inside, QMainWindow):
+        inside = inside.parent()
+    return inside

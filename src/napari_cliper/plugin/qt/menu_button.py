@@ -18,8 +18,8 @@ class MenuButton(QWidget):
 
     clicked = Signal()
 
-    def __init__(self, text: str, menu_name: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, text: str, menu_name: str) -> None:
+        super().__init__()
         self.button = QPushButton(text)
         self.button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.menu = QMenu(self)

@@ -23,10 +23,8 @@ class PopupButton(QToolButton):
         The controls.
     """
 
-    def __init__(
-        self, text: str, name: str, tip: str, inside: QWidget, parent: QWidget | None = None
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, text: str, name: str, tip: str, inside: QWidget) -> None:
+        super().__init__()
         self.setText(text)
         self.setAccessibleName(name)
         self.setToolTip(tip)
