@@ -231,8 +231,8 @@ def _apart(
     extra_labels: list[int] = []
     extra_areas: list[int] = []
     extra_radii: list[float] = []
-    parted = np.flatnonzero(_filled(moments[1:]) < ELLIPSE)
-    for index in parted.tolist():
+    with_necks = np.flatnonzero(_filled(moments[1:]) < ELLIPSE)
+    for index in with_necks.tolist():
         around = tuple(
             slice(max(one.start - 1, 0), min(one.stop + 1, side))
             for one, side in zip(boxes[index], numbers.shape, strict=True)

@@ -40,7 +40,7 @@ from .labelling.thresholds import Thresholds
 from .progress import Monitor
 from .prompts import ClassPrompt, usable_background
 from .prototype_fusion import PrototypeFusion
-from .prototype_maps import JoinedPlanes, PrototypeEvidence, cell_means, log_probabilities
+from .prototype_maps import JoinedPlanes, PrototypeLogits, cell_means, log_probabilities
 from .provenance import embedding_record, prototype_usage, score_record
 from .refiners.refined_planes import CHUNK, RefinedPlanes, part_side
 from .results import ImageEmbedding, ScoreMaps, Stage, StageMaps, TilePart
@@ -112,7 +112,7 @@ class ChunkedLabels:
         self._encoder = TileEncoder(segmenter.reader, segmenter.tile_store)
         self._maps = TileMaps(folder, layout)
         self._question: Question | None = None
-        self._evidence: PrototypeEvidence | None = None
+        self._logits: PrototypeLogits | None = None
         self._refined: RefinedPlanes | None = None
         self._work: Mapping[Kind, Callable[[Part, Known, Monitor], Known]] = {
             "encode": self._encode,
@@ -367,14 +367,14 @@ class ChunkedLabels:
 
     def _joined(self, words: ScoreMaps, fusion: PrototypeFusion) -> dict[Stage, JoinedPlanes]:
         """The planes of words and prototypes, by stage; computed on request."""
-        if self._evidence is None:
+        if self._logits is None:
             patches = BlendedPlanes(
                 self._maps, "prototypes", fusion.classifier.count, 1, self.layout.shape,
                 log_probabilities,
             )  # fmt: skip
-            self._evidence = PrototypeEvidence(fusion.classifier, self.image, patches)
+            self._logits = PrototypeLogits(fusion.classifier, self.image, patches)
         return {
-            stage: JoinedPlanes(words, words.stage(stage), fusion, self._evidence)
+            stage: JoinedPlanes(words, words.stage(stage), fusion, self._logits)
             for stage in words.stages
         }
 

@@ -48,7 +48,7 @@ PRESENT = 2.0
 not find a class outvote prototypes with a small weight."""
 
 
-class PrototypeEvidence:
+class PrototypeLogits:
     """Logits of the labels with prototypes at each pixel of an image.
 
     Parameters
@@ -70,7 +70,7 @@ class PrototypeEvidence:
     def _features(self) -> ComparableFeatures:
         return ComparableFeatures(self._image)
 
-    def with_patches(self, patches: PixelPlanes) -> PrototypeEvidence:
+    def with_patches(self, patches: PixelPlanes) -> PrototypeLogits:
         """Return a copy with other probabilities by the patch features."""
         other = copy(self)
         other.patches = patches
@@ -156,15 +156,15 @@ def with_prototypes(
     monitor.tell("Comparing with the prototypes", 0, 1)
     logits = _patch_logits(fusion.classifier, embedding)
     patches = InterpolatedPlanes(log_probabilities(logits), scores.shape)
-    evidence = PrototypeEvidence(fusion.classifier, embedding.image, patches)
-    coarse = _joined(JoinedPlanes(scores, scores.coarse, fusion, evidence), monitor)
+    at_pixels = PrototypeLogits(fusion.classifier, embedding.image, patches)
+    coarse = _joined(JoinedPlanes(scores, scores.coarse, fusion, at_pixels), monitor)
     refined = scores.refined
     if refined is not None:
         if embedding.tiles is None:
             found = refine(logits.softmax(dim=0)).clamp(min=LEAST)
             patches = InterpolatedPlanes(log_probabilities(found.log()), scores.shape)
-            evidence = evidence.with_patches(patches)
-        refined = _joined(JoinedPlanes(scores, refined, fusion, evidence), monitor)
+            at_pixels = at_pixels.with_patches(patches)
+        refined = _joined(JoinedPlanes(scores, refined, fusion, at_pixels), monitor)
     return replace(scores, coarse=coarse, refined=refined)
 
 
@@ -185,7 +185,7 @@ class JoinedPlanes:
     stage : StageMaps
         One of its stages.
     fusion : PrototypeFusion
-    evidence : PrototypeEvidence
+    logits : PrototypeLogits
     """
 
     def __init__(
@@ -193,9 +193,9 @@ class JoinedPlanes:
         scores: ScoreMaps,
         stage: StageMaps,
         fusion: PrototypeFusion,
-        evidence: PrototypeEvidence,
+        logits: PrototypeLogits,
     ) -> None:
-        self._scores, self._stage, self._evidence = scores, stage, evidence
+        self._scores, self._stage, self._logits = scores, stage, logits
         self._weights = fusion.weights_for(scores, stage)
         self._place = {index: place for place, index in enumerate(fusion.classes)}
         self._source = stage.pixel_planes(scores.shape)
@@ -234,11 +234,11 @@ class JoinedPlanes:
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return self._source.nbytes + self._evidence.nbytes
+        return self._source.nbytes + self._logits.nbytes
 
     def windows(self) -> Iterator[Window]:
         """Parts of the image: those of the words' planes, or rows of squares of pixel features."""
-        if self._stage.detail is not None or self._evidence.classifier.pixels is None:
+        if self._stage.detail is not None or self._logits.classifier.pixels is None:
             yield from self._source.windows()
             return
         step = max(BLOCK_BYTES // (4 * self.count * BLOCK), 1)
@@ -286,7 +286,7 @@ class JoinedPlanes:
 
     def _by_prototypes(self, window: Window) -> Tensor:
         """Scores of the labels with prototypes, (K, height, width): `_tie` if two are equal."""
-        logits = self._evidence.at(window)
+        logits = self._logits.at(window)
         two = logits.topk(2, dim=0)
         rival = torch.where(two.indices[:1] == torch.arange(len(logits))[:, None, None],
                             two.values[1:], two.values[:1])  # fmt: skip

@@ -247,8 +247,8 @@ def _one_way(
 
         for _, read, request in way:
             monitor.check()
-            taught = replace(request, prototypes=learned, prototype_weight=weight)
-            outcome = session.run(taught, downloads, monitor.should_stop)
+            with_prototypes = replace(request, prototypes=learned, prototype_weight=weight)
+            outcome = session.run(with_prototypes, downloads, monitor.should_stop)
             affinity = session.affinity(outcome.embedding, downloads, monitor.should_stop)
             names, drawn = [one.name for one in outcome.scores.classes], read()
             own = hints_of(drawn.labels, drawn.edit_mask, drawn.classes, drawn.clicks, names)

@@ -107,11 +107,11 @@ def most_uncertain(
     Returns
     -------
     list of (int, int)
-        Row and column, the most doubtful first; apart from each other.
+        Row and column, the most uncertain first; apart from each other.
     """
     side = min(uncertainty.shape)
     open_uncertainty = np.where(confirmed, 0, uncertainty)
-    # A region counts, not a pixel: a thin seam between two classes is doubtful everywhere.
+    # A region counts, not a pixel: a thin seam between two classes is uncertain everywhere.
     smooth = gaussian_filter(open_uncertainty, side / 64, mode="constant")
     peaks = peak_local_max(
         np.where(confirmed, 0, smooth),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 STRENGTH = 2.0
-"""Weight of one pixel of evidence relative to the penalty on large weights."""
+"""Weight of one hinted pixel relative to the penalty on large weights."""
 STEPS = 60
 TOLERANCE = 1e-5
 
