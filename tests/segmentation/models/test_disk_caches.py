@@ -13,7 +13,7 @@ from huggingface_hub import constants
 from napari_cliper.segmentation.models import weights
 from napari_cliper.segmentation.models.disk_caches import embeddings_cache, weights_cache
 from napari_cliper.segmentation.models.registry import REGISTRY, WeightsEntry
-from napari_cliper.segmentation.models.text_embeddings import CACHE_SIZE
+from napari_cliper.segmentation.models.text_embeddings import WORD_VECTORS
 from napari_cliper.segmentation.models.tile_cache import TileCache
 
 DINO = REGISTRY["dino-vits8"]
@@ -52,7 +52,7 @@ def test_weights_are_counted_and_deleted_and_those_of_others_stay(hub):
 def test_embeddings_are_counted_and_deleted_and_other_files_stay(user_cache):
     assert embeddings_cache().contents == {}
     for word in ("cell", "fibre"):
-        CACHE_SIZE.put(word, torch.zeros(512))
+        WORD_VECTORS.put(word, torch.zeros(512))
     TileCache().put("key", {"features": np.zeros((2, 3), np.float16)})
     mine = user_cache / "words" / "notes.txt"
     mine.write_text("of a person")
@@ -61,7 +61,7 @@ def test_embeddings_are_counted_and_deleted_and_other_files_stay(user_cache):
     assert found.nbytes == sum(path.stat().st_size for path in files_in(user_cache) - {mine})
     found.clear()
     assert files_in(user_cache) == {mine}
-    assert CACHE_SIZE.get("cell") is None
+    assert WORD_VECTORS.get("cell") is None
 
 
 def test_what_cannot_be_deleted_is_named(hub, monkeypatch):

@@ -105,7 +105,7 @@ def test_words_are_exact_whatever_the_image_networks_compute_in(
     assert str(image_tower.dtype) == f"torch.{precision}"
     (kept_one,) = vectors(other, DOG)
     other.networks.text_embeddings.clear()
-    for file in words.CACHE_SIZE.folder.iterdir():
+    for file in words.WORD_VECTORS.folder.iterdir():
         file.unlink()
     (encoded,) = vectors(other, DOG)
     assert torch.equal(kept_one.vector, exact.vector)
@@ -195,7 +195,7 @@ def test_the_folder_is_bounded_and_the_words_last_used_stay(folder):
 
 
 def test_every_new_word_checks_the_bound(segmenter, folder, monkeypatch):
-    monkeypatch.setattr(words, "CACHE_SIZE", TensorCache("words", "vector", most=10))
+    monkeypatch.setattr(words, "WORD_VECTORS", TensorCache("words", "vector", most=10))
     for number in range(30):
         vectors(segmenter, (f"word {number}",))
         assert len(list(folder.iterdir())) <= 10

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import weights
 from .loading import EMPTY_PROMPTS
-from .text_embeddings import CACHE_SIZE
+from .text_embeddings import WORD_VECTORS
 from .tile_cache import TileCache
 
 
@@ -52,7 +52,7 @@ def weights_cache() -> DiskCache:
 
 def embeddings_cache() -> DiskCache:
     """Return the embeddings of texts and tiles on disk; they are computed again when needed."""
-    caches = {cache.name: cache.folder for cache in (CACHE_SIZE, EMPTY_PROMPTS)}
+    caches = {cache.name: cache.folder for cache in (WORD_VECTORS, EMPTY_PROMPTS)}
     contents = {
         name: sum(file.stat().st_size for file in files)
         for name, place in caches.items()
@@ -62,7 +62,7 @@ def embeddings_cache() -> DiskCache:
     size = sum(size for _, _, size in tiles.files())
     if size:
         contents[tiles.folder.name] = size
-    folder = CACHE_SIZE.folder.parent
+    folder = WORD_VECTORS.folder.parent
     return DiskCache(folder, contents, partial(_clear_embeddings, tuple(caches.values()), tiles))
 
 

@@ -19,7 +19,7 @@ from .clip import Clip, TextEncoder
 from .loading import Loaded
 from .tensor_cache import TensorCache
 
-CACHE_SIZE = TensorCache("words", "vector", most=4096)
+WORD_VECTORS = TensorCache("words", "vector", most=4096)
 """Disk cache; at most 4 KB per file and 16 MB in total."""
 
 Prompts = tuple[str, ...]
@@ -88,7 +88,7 @@ class TextEmbeddings:
                     monitor.tell("Encoding the words", index, len(new))
                     self._known[prompts] = _encoded(text, prompts, monitor)
                     _to_disk(clip, prompts, self._known[prompts])
-            CACHE_SIZE.trim()
+            WORD_VECTORS.trim()
         return [self._known[prompts] for prompts in words]
 
 
@@ -104,7 +104,7 @@ def _made_of(clip: Loaded[Clip], prompts: Prompts) -> str:
 
 
 def _from_disk(clip: Loaded[Clip], prompts: Prompts) -> TextEmbedding | None:
-    found = CACHE_SIZE.get(_made_of(clip, prompts)) if clip.identity else None
+    found = WORD_VECTORS.get(_made_of(clip, prompts)) if clip.identity else None
     if found is None:
         return None
     vector, notes = found
@@ -114,4 +114,4 @@ def _from_disk(clip: Loaded[Clip], prompts: Prompts) -> TextEmbedding | None:
 def _to_disk(clip: Loaded[Clip], prompts: Prompts, word: TextEmbedding) -> None:
     if clip.identity:
         notes = None if word.cut is None else {"cut": word.cut}
-        CACHE_SIZE.put(_made_of(clip, prompts), word.vector, notes)
+        WORD_VECTORS.put(_made_of(clip, prompts), word.vector, notes)
