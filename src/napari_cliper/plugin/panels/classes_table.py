@@ -26,13 +26,13 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QSizePolicy,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
 )
 
+from ..qt.compact_table import make_compact
 from ..qt.tones import tone_colours
 from .classes_model import COLOUR_ROLE, SYNONYMS_ROLE, ClassesModel, Column
 from .score_bar import ScoreBar
@@ -119,36 +119,19 @@ class ClassesTable(QTableView):
         self.setItemDelegateForColumn(Column.NAME, self._names)
         self.setItemDelegateForColumn(Column.SCORE, self._bars)
         self.set_theme("dark")
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(
             QAbstractItemView.EditTrigger.DoubleClicked
             | QAbstractItemView.EditTrigger.EditKeyPressed
         )
-        self.setTabKeyNavigation(False)  # Tab leaves the table; arrows walk in it
-        self.setWordWrap(False)
-        self.setShowGrid(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.doubleClicked.connect(self._on_double_clicked)
 
-        rows, columns = self.verticalHeader(), self.horizontalHeader()
-        assert rows is not None  # noqa: S101 - for the types; a table has both
-        assert columns is not None  # noqa: S101
-        height = self.fontMetrics().height() + 10
-        rows.hide()
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        rows.setMinimumSectionSize(height)
-        rows.setDefaultSectionSize(height)
-        columns.setHighlightSections(False)
-        columns.setSectionsClickable(False)
-        columns.setMinimumSectionSize(16)
+        columns, self._row_height = make_compact(self)
+        self._columns = columns
         columns.setResizeContentsPrecision(_LOOKED_AT)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         columns.setSectionResizeMode(Column.NAME, QHeaderView.ResizeMode.Stretch)
-        self._columns = columns
-        self._row_height = height
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
 
     def set_theme(self, theme: str) -> None:
         """Use the colours of a theme of napari."""

@@ -10,7 +10,6 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
-    QSizePolicy,
     QTableWidget,
     QTableWidgetItem,
 )
@@ -18,6 +17,7 @@ from superqt.utils import signals_blocked
 
 from ...labels.label_class import Colour
 from .. import ui_text
+from ..qt.compact_table import make_compact
 from .classes_model import COLOUR_ROLE
 from .classes_table import SwatchDelegate
 
@@ -73,32 +73,15 @@ class ObjectsTable(QTableWidget):
         self.setAccessibleName(ui_text.OBJECTS_TABLE)
         self.show_volumes(volumes=False)
         self.setItemDelegateForColumn(0, SwatchDelegate(self))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setTabKeyNavigation(False)  # Tab leaves the table; arrows walk in it
-        self.setShowGrid(False)
-        self.setWordWrap(False)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
-        self.setSizePolicy(policy)
-        rows, columns = self.verticalHeader(), self.horizontalHeader()
-        assert rows is not None  # noqa: S101 - for the types; a table has both
-        assert columns is not None  # noqa: S101
-        self._height = self.fontMetrics().height() + 10
-        rows.hide()
-        rows.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
-        rows.setMinimumSectionSize(self._height)
-        rows.setDefaultSectionSize(self._height)
-        columns.setHighlightSections(False)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        columns.setSectionsClickable(False)
-        columns.setMinimumSectionSize(16)
+        columns, self._height = make_compact(self)
+        self._header = columns
         columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Fixed)
         columns.setSectionResizeMode(NAME, QHeaderView.ResizeMode.Stretch)
         columns.resizeSection(0, self._height)
-        self._header = columns
         self.cellClicked.connect(self._on_clicked)
         self.currentCellChanged.connect(self._on_current)
         self.cellActivated.connect(self._on_activated)
