@@ -6,11 +6,10 @@ from collections.abc import Collection
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from .. import ui_text
-from ..qt.tones import IN_A_LINE, set_tone
+from ..qt.notice_line import notice_line
 
 
 class AxesPanel(QWidget):
@@ -21,20 +20,11 @@ class AxesPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.text = QElidingLabel()
-        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        set_tone(self.text, "warning")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
-        row.addWidget(self.text, 1)
         kinds = {**ui_text.AXIS_KINDS, "": ui_text.AXIS_UNNAMED}
         self.buttons = {letter: QPushButton(text) for letter, text in kinds.items()}
         for letter, button in self.buttons.items():
-            button.setStyleSheet(IN_A_LINE)
-            button.setAutoDefault(False)
             button.clicked.connect(partial(self._on_clicked, letter))
-            row.addWidget(button)
+        self.text = notice_line(self, self.buttons.values())
         self.hide()
 
     def ask(self, text: str, tip: str, letters: Collection[str]) -> None:

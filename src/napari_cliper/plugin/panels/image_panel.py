@@ -14,12 +14,10 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 from superqt.utils import signals_blocked
 
 from ...segmentation import InvalidInputError, Reduction
@@ -44,8 +42,8 @@ from ..layers.image_view import (
 from ..layers.image_words import in_words, title_of
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.listeners import Listeners
+from ..qt.notice_line import notice_line
 from ..qt.popup import PopupButton
-from ..qt.tones import IN_A_LINE, set_tone
 from ..qt.wrapping_label import label_of
 from .context_line import ContextLine
 from .plane_strip import PlaneStrip
@@ -103,15 +101,13 @@ class ImagePanel(QWidget):
         """The planes of a stack, for a place of its own."""
         self._model = ""
         self._smallest = ""  # the smallest objects that are found, in words
-        self.warning = QElidingLabel()
-        self.warning.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        set_tone(self.warning, "warning")
         self.tiles_button = QPushButton(ui_text.USE_TILES)
         self.tiles_button.setToolTip(ui_text.RUN_WITH_TILES_TIP)
         self.visible_button = QPushButton(ui_text.USE_VISIBLE)
         self.visible_button.setToolTip(ui_text.RUN_VISIBLE_TIP)
         self.offer = QWidget(self)
         """The warning of lost objects, with two buttons, for a place of its own."""
+        self.warning = notice_line(self.offer, (self.tiles_button, self.visible_button))
         self.offer.hide()
         self._lay_out()
 
@@ -227,14 +223,6 @@ class ImagePanel(QWidget):
         row.addWidget(self.region_button)
         column.addLayout(row)
         column.addWidget(self.context)
-        offer = QHBoxLayout(self.offer)
-        offer.setContentsMargins(0, 0, 0, 0)
-        offer.setSpacing(4)
-        offer.addWidget(self.warning, 1)
-        for button in (self.tiles_button, self.visible_button):
-            button.setAutoDefault(False)
-            button.setStyleSheet(IN_A_LINE)
-            offer.addWidget(button)
         self.tiles_button.clicked.connect(self.tiles_wanted)
         self.visible_button.clicked.connect(self.visible_wanted)
         self.images.setAccessibleName(ui_text.IMAGE_NAME)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from .. import ui_text
-from ..qt.tones import IN_A_LINE, set_tone
+from ..qt.notice_line import notice_line
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +48,8 @@ class OffersPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.offers: tuple[Offer, ...] = ()
-        self.text = QElidingLabel()
-        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        set_tone(self.text, "warning")
         self.accept_button, self.discard_button = QPushButton(), QPushButton()
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
-        row.addWidget(self.text, 1)
-        for button in (self.accept_button, self.discard_button):
-            button.setStyleSheet(IN_A_LINE)
-            row.addWidget(button)
+        self.text = notice_line(self, (self.accept_button, self.discard_button))
         self.accept_button.clicked.connect(self._on_accept)
         self.discard_button.clicked.connect(self._on_discard)
         self.show_offers(())
