@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import psutil
 from PIL import Image, UnidentifiedImageError
 
 from .files import FileError, cannot, check_kind
@@ -62,6 +63,26 @@ def explained(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error  # Pillow raises this for a truncated file
     except BROKEN as error:
         raise _damaged(path, error) from error
+
+
+def check_memory(needed: int) -> None:
+    """Refuse pixels that do not fit into the free memory, before they are decoded.
+
+    A small compressed file can hold thousands of times its size, and the system may end a program
+    that fills its memory.
+
+    Parameters
+    ----------
+    needed : int
+        Bytes of the decoded pixels.
+
+    Raises
+    ------
+    MemoryError
+        For `explained`, which names the file.
+    """
+    if needed > psutil.virtual_memory().available:
+        raise MemoryError
 
 
 def _pixels_in(error: Exception) -> str:

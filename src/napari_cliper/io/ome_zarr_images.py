@@ -17,7 +17,7 @@ from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
 from ..labels.units import known_unit
 from ..segmentation import LazyArray
-from .decoding_errors import explained
+from .decoding_errors import check_memory, explained
 from .files import FileError
 from .tiff_structure import StructureError
 
@@ -72,13 +72,15 @@ class OmeZarr(LazyArray):
         Raises
         ------
         FileError
-            For damaged pixels.
+            For damaged pixels, and more of them than fit into the free memory.
         """
         stored: list[Any] = [0] * self.array.ndim
         for axis, part in zip(self.order, self._parts(index), strict=True):
             stored[axis] = part
         kept = [axis for axis in self.order if not isinstance(stored[axis], (int, np.integer))]
+        sides = (len(range(*stored[axis].indices(self.array.shape[axis]))) for axis in kept)
         with explained(self.path):
+            check_memory(math.prod(sides) * self.dtype.itemsize)
             found = np.asarray(self.array[tuple(stored)])
         return found.transpose([sorted(kept).index(axis) for axis in kept])
 

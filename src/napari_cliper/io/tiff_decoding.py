@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from ..segmentation import LazyArray
 from .decoded_image import Colours, DecodedImage, several_images, upright
-from .decoding_errors import explained
+from .decoding_errors import check_memory, explained
 from .tiff_structure import StructureError, UnsupportedImageError, check_structure
 
 # What tifffile logs about damage, errors say; programs that configure logging still get it.
@@ -53,7 +53,8 @@ def decode_tiff(path: Path) -> DecodedImage:
 
     Notes
     -----
-    Exceptions of tifffile and its decoders for damaged files are passed on.
+    Exceptions of tifffile and its decoders for damaged files are passed on; it also raises
+    MemoryError for an image that does not fit into the free memory.
     """
     with _opened(path) as file:
         ome = file.ome_metadata or "" if file.is_ome else ""
@@ -62,6 +63,7 @@ def decode_tiff(path: Path) -> DecodedImage:
         page = series.keyframe
         colours = _tiff_colours(page)
         _check_blocks(page, series)
+        check_memory(series.nbytes)
         pixels, axes = np.asarray(series.asarray()), str(series.axes)
         if pixels.ndim != len(axes) or pixels.size == 0:
             raise ValueError(f"its axes {axes} do not fit its shape {pixels.shape}")
