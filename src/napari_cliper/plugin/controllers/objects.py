@@ -168,6 +168,8 @@ class ObjectsController(Controller):
 
     def _snapshot(self) -> Work | None:
         """The work that makes the objects; None, and an empty page, if there are no labels."""
+        if not self._in_sight:
+            return None  # the page was left in the meantime
         choice = self._state.on_screen
         if choice is None or self.closed:
             self._forget()
