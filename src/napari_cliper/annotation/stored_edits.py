@@ -26,7 +26,7 @@ HISTORY_BYTES = 512_000_000
 COMPARED = 1 << 20
 """Pixels of the window that are compared at once."""
 
-SHOWN_AT_ONCE = 16
+SHOWN_AT_ONCE = 8
 """Changed chunks that the window shows at once; `StoredEdits.catch_up` shows as many others."""
 
 

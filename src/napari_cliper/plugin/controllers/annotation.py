@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.viewer import Viewer
 from numpy.typing import NDArray
 from qtpy.QtCore import Signal
@@ -24,6 +24,7 @@ from ..layers.image_layers import ImageChoice, Region, check_annotation_memory
 from ..layers.image_view import pixel_under, rectangle_mask, rectangle_of
 from ..layers.large_annotation_layer import LargeAnnotationLayer, annotation_of
 from ..layers.prediction_layers import LargePrediction, Prediction
+from ..layers.quick_layers import SoonShown
 from ..panels.annotation_panel import AnnotationPanel
 from ..panels.classes_panel import ClassesPanel
 from ..panels.image_panel import ImagePanel
@@ -85,6 +86,7 @@ class AnnotationController(Controller):
         self._classes = classes
         self._all: list[AnnotationLayer] = []
         self._removing: AnnotationLayer | None = None
+        self._soon = self.own(SoonShown(self, viewer))
         self.picking = False
         """Whether the next press of the mouse picks a region."""
         self.keys = {
@@ -167,12 +169,22 @@ class AnnotationController(Controller):
         annotation.refused.connect(self.say_error)
         self._all.append(annotation)
         self._viewer.add_layer(annotation.layer)
+        if not annotation.layer.visible:  # it is large
+            self._soon.show(annotation.layer)
         self._result.make_room(annotation.layer)
         annotation.show_classes(self._rows())
         self._counting.request()
         self.update_available()
         self.begun.emit(annotation)
         return annotation
+
+    def show(self, layer: Labels, then: Callable[[], object]) -> None:
+        """Make the layer of an annotation visible, and then call a function."""
+        if self._soon.waits(layer):
+            self._soon.show(layer, then)
+        else:
+            layer.visible = True
+            then()
 
     def remove(self, annotation: AnnotationLayer) -> None:
         """Remove an annotation that is saved, or replaced, from the viewer."""

@@ -16,6 +16,7 @@ from ..layers.image_group import in_viewer
 from ..layers.image_view import seen_region, view_events
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.overview_layer import OverviewLayer
+from ..layers.quick_layers import SoonShown
 from ..qt.listeners import Listeners
 from ..state import DockState
 from ..worker import Work
@@ -49,6 +50,7 @@ class AnnotationWindows(Controller):
         self._moves.failed.connect(self.say_error)
         self._later = self.timer(REST, self._moves.request)
         self._catching_up = self.timer(NEXT, self._catch_up)
+        self._soon = self.own(SoonShown(self, viewer))
         self._overviews: dict[LargeAnnotationLayer, OverviewLayer] = {}
         self._reducing = self.newest(self._overview_snapshot, REDRAWN)
         self._reducing.succeeded.connect(self._on_reduced)
@@ -157,7 +159,7 @@ class AnnotationWindows(Controller):
         if annotation not in self._annotations.all:
             return
         if annotation not in self._overviews:
-            self._overviews[annotation] = OverviewLayer(self._viewer, annotation)
+            self._overviews[annotation] = OverviewLayer(self._viewer, annotation, self._soon)
         self._overviews[annotation].show(labels)
         if all(annotation.contains(view) for one, view in self._views() if one is annotation):
             self._overviews[annotation].hide()

@@ -97,6 +97,11 @@ class Kept:
         arrays = (*self.labels.values(), *self.outlines.values())
         return self.shown.nbytes + sum(one.nbytes for one in arrays)
 
+    def is_empty(self, seen: Prediction) -> bool:
+        """Return whether a layer of the result has no pixel of any class."""
+        counts = self.counts.get(seen.stage) if seen.live else None
+        return not (seen.labels.any() if counts is None else counts[1:].any())
+
     @property
     def plane(self) -> PredictedPlane:
         """The plane, without the scores."""

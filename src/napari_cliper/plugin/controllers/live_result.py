@@ -23,6 +23,7 @@ from ..engine_requests import Outcome
 from ..layers.image_group import members_of
 from ..layers.image_layers import ImageChoice
 from ..layers.prediction_layers import Prediction
+from ..layers.quick_layers import SoonShown
 from ..panels.image_panel import ImagePanel
 from ..panels.threshold_panel import ThresholdPanel
 from ..qt.listeners import Listeners
@@ -83,7 +84,7 @@ class LiveResult(Controller):
         self._viewer = viewer
         self._images = images
         self._thresholds = thresholds
-        self._layers = ResultLayers(viewer, self._on_frozen)
+        self._layers = ResultLayers(viewer, self._on_frozen, self.own(SoonShown(self, viewer)))
         self.kept = KeptResults()
         self._current: Kept | None = None
         self.why_not = ui_text.NO_PREDICTION
@@ -163,10 +164,12 @@ class LiveResult(Controller):
     def why_empty(self) -> str:
         """Return why the current prediction has no pixel of any class; empty if it has one."""
         seen, kept = self.seen(), self._current
-        if seen is None or seen.labels.any():
+        if seen is None:
             return ""
         if kept is None:
-            return ui_text.NOTHING_IN_STORED
+            return "" if seen.labels.any() else ui_text.NOTHING_IN_STORED
+        if not kept.is_empty(seen):
+            return ""
         hinted = kept.followed[1] is not None
         return ui_text.nothing_found(
             self.shortfalls(), complete=seen.complete, hinted=hinted, most=CLASSES_NAMED
@@ -295,7 +298,7 @@ class LiveResult(Controller):
         active = self._viewer.layers.selection.active
         prediction = self._layers.predictions.show(choice, stage, found.labels, rows)
         prediction.describe(found.labels, rows, found.scores, found.record)
-        prediction.layer.visible = True
+        self._layers.reveal(prediction)
         self._stored = StoredOnScreen(choice, rows, prediction)
         if active is not None:
             self._viewer.layers.selection.active = active
@@ -391,8 +394,8 @@ class LiveResult(Controller):
             The annotation, above which it is moved.
         """
         seen = self.seen()
-        if seen is not None and not seen.layer.visible:  # napari draws it again each time
-            seen.layer.visible = True
+        if seen is not None:
+            self._layers.reveal(seen)
         if labels is not None:
             self.make_room(labels)
 
@@ -472,13 +475,14 @@ class LiveResult(Controller):
         before = None if seen is None else kept.labels.get(seen.stage)
         kept.labels.update(update.labels)
         kept.outlines.update(update.outlines)
+        kept.counts = update.counts if update.labels else kept.counts
         for stage, prediction in kept.shown.predictions.items():
             if stage in update.labels:
                 prediction.write(update.labels[stage], update.outlines.get(stage))
         self.hints_read.emit(update.hints)
         if not update.labels:
             return
-        self._changed, kept.counts = True, update.counts
+        self._changed = True
         if update.thresholds != thresholds_before:
             self.thresholds_followed.emit()
         elif seen is not None and seen.live and seen.stage in update.changed:

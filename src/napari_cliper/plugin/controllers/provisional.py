@@ -34,6 +34,7 @@ from ..layers.image_layers import OUTPUT_KEY, ImageChoice, Region, map_transform
 from ..layers.image_view import seen_region
 from ..layers.label_colours import label_colours
 from ..layers.passing_layers import PASSING, take_away
+from ..layers.quick_layers import drawn_when_used
 from ..state import DockState
 from .base import Controller
 
@@ -111,7 +112,7 @@ class ProvisionalLabels(Controller):
             )
             layer.editable = False
             active, chosen = layers.selection.active, set(layers.selection)
-            layers.append(layer)
+            layers.append(drawn_when_used(layer))
             layers.selection = chosen
             layers.selection.active = active
 

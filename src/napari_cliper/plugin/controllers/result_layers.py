@@ -11,8 +11,9 @@ from napari.viewer import Viewer
 from ...labels.label_class import ClassRow
 from ...labels.labelled_image import LabelArray
 from ..layers.image_layers import ImageChoice
-from ..layers.label_colours import label_colours
+from ..layers.outlines import is_large
 from ..layers.prediction_layers import SINGLE, AnyLabels, Prediction, Predictions
+from ..layers.quick_layers import SoonShown
 from .kept_results import Kept, Shown
 from .label_update import LabelUpdate
 
@@ -28,10 +29,15 @@ class ResultLayers:
     viewer : Viewer
     on_frozen : callable
         Called with a `Prediction` when the user starts to edit its layer.
+    soon : SoonShown
+        Shows large layers.
     """
 
-    def __init__(self, viewer: Viewer, on_frozen: Callable[[Prediction], None]) -> None:
+    def __init__(
+        self, viewer: Viewer, on_frozen: Callable[[Prediction], None], soon: SoonShown
+    ) -> None:
         self._viewer = viewer
+        self._soon = soon
         self.predictions = Predictions(viewer, on_frozen)
         self.both = False
         """Whether each stage has a layer."""
@@ -74,8 +80,21 @@ class ResultLayers:
                 choice, stage, labels[stage], rows, slot, outlines.get(stage)
             )
             predictions[stage] = prediction
-            prediction.layer.visible = stage == chosen
+            if stage == chosen:
+                self.reveal(prediction)
+            else:
+                prediction.layer.visible = False
         return predictions
+
+    def reveal(self, prediction: Prediction) -> None:
+        """Make a layer visible; a large one a moment later."""
+        layer = prediction.layer
+        if layer.visible:  # napari draws it again each time
+            return
+        if is_large(layer.data.shape):
+            self._soon.show(layer)
+        else:
+            layer.visible = True
 
     def activate(self, predictions: Mapping[Stage, Prediction]) -> None:
         """Select the layer of the chosen stage."""
@@ -141,9 +160,9 @@ def write_elsewhere(update: LabelUpdate) -> None:
 def recolour(shown: Shown, rows: Sequence[ClassRow]) -> None:
     """Show the classes of a result in the colours of these rows."""
     by_name = {row.name: row for row in rows}
-    colours = label_colours([by_name.get(row.name, row) for row in shown.rows])
+    coloured = [by_name.get(row.name, row) for row in shown.rows]
     for prediction in shown.predictions.values():
-        prediction.layer.colormap = colours
+        prediction.colour(coloured)
 
 
 def describe(kept: Kept) -> None:

@@ -124,7 +124,9 @@ class ToolController(Controller):
         except InvalidInputError as error:
             self.say_error(str(error))
             return
-        layer.visible = True
+        self._annotations.show(layer, partial(self._paint_in, layer, mode))
+
+    def _paint_in(self, layer: Labels, mode: str) -> None:
         self._viewer.layers.selection.active = layer
         self.choose(self._panel.value().chosen)
         layer.mode = mode

@@ -42,6 +42,7 @@ from .image_layers import (
 )
 from .label_colours import colours_of_labels
 from .labels_history import Place, part_of, part_of_step, write_step
+from .quick_layers import drawn_when_used
 
 
 class AnnotationLayer(QObject):
@@ -75,7 +76,7 @@ class AnnotationLayer(QObject):
         self.objects: SavedObjects | None = objects_in(self.record.pop(OBJECTS, None))
         self.edits: Edits | StoredEdits
         self.layer, self.edits = self._opened(state)
-        self.layer.locked = True  # napari's buttons and keys do not delete it then
+        drawn_when_used(self.layer).locked = True  # napari's buttons and keys do not delete it then
         # napari emits an event before it changes the data, or none, so look afterwards.
         self._timer = once(self, 0, self._on_timer)
         self._follows: tuple[Key, NDArray[np.bool_]] | None = None  # pixels that follow hints

@@ -27,6 +27,7 @@ from ...annotation.stored_state import StoredState, in_chunks
 from ...io.files import FileError
 from ...labels.label_class import ClassRow
 from ...labels.regions import bounding_box
+from ..qt.timers import once
 from .annotation_layer import AnnotationLayer
 from .image_layers import (
     ImageChoice,
@@ -43,6 +44,8 @@ from .window_region import WINDOW_KEY, fits_window, window_around
 
 NEAR = 0.75
 """The middle of the view must be within this central fraction of the window."""
+
+COMPARED_AFTER = 30  # milliseconds after a drawing, in which the window responds
 
 BLOCK = 2048
 """Side of the parts in which a large prediction is accepted, or labels are imported."""
@@ -79,7 +82,8 @@ class LargeAnnotationLayer(AnnotationLayer):
         rows, columns = store.shape
         edits = StoredEdits(store, window_around((slice(0, rows), slice(0, columns)), store.shape))
         self.edits = edits
-        layer = WindowLabels(edits.window, **self._layer_properties())
+        self._compare = once(self, COMPARED_AFTER, self.follow)
+        layer = WindowLabels(edits.window, visible=False, **self._layer_properties())
         if exceeds_memory(store.shape):
             layer.metadata[WINDOW_KEY] = edits.region
         layer.undo_by, layer.redo_by = partial(self._go, edits.undo), partial(self._go, edits.redo)
@@ -88,6 +92,7 @@ class LargeAnnotationLayer(AnnotationLayer):
     def close(self) -> None:
         """Disconnect all signals; the layer stays, with napari's undo."""
         super().close()
+        self._compare.stop()
         self.catch_up(fully=True)
         self.layer.undo_by = self.layer.redo_by = None
 
@@ -375,9 +380,10 @@ class LargeAnnotationLayer(AnnotationLayer):
         if self.edits.follow(box=box, drawing=self._in_stroke):
             self.changed.emit()
 
-    def _now(self, event: Any = None) -> None:
-        if not self._in_stroke:  # napari reports the end of a stroke
-            super()._now(event)
+    def _now(self, _event: Any = None) -> None:
+        """Compare all pixels after the drawing that may show a change, not in the same turn."""
+        if not self._in_stroke and not self._writing:  # napari reports the end of a stroke
+            self._compare.start()
 
     def _box_of(self, step: Sequence[Any]) -> Box | None:
         box = part_of_step(step, self.layer.data.shape)

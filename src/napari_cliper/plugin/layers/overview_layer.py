@@ -11,6 +11,7 @@ from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 from .large_annotation_layer import LargeAnnotationLayer
 from .passing_layers import PASSING, take_away
+from .quick_layers import SoonShown, drawn_when_used
 
 
 class OverviewLayer:
@@ -20,10 +21,13 @@ class OverviewLayer:
     ----------
     viewer : Viewer
     annotation : LargeAnnotationLayer
+    soon : SoonShown
+        Shows the new layer.
     """
 
-    def __init__(self, viewer: Viewer, annotation: LargeAnnotationLayer) -> None:
+    def __init__(self, viewer: Viewer, annotation: LargeAnnotationLayer, soon: SoonShown) -> None:
         self._viewer = viewer
+        self._soon = soon
         self._annotation = annotation
         self._layer: Labels | None = None
 
@@ -37,11 +41,15 @@ class OverviewLayer:
             layer.data = labels
         layer.colormap = above.colormap
         layer.opacity = above.opacity
-        layer.visible = above.visible
+        if not above.visible:
+            self.hide()
+        elif not layer.visible:
+            self._soon.show(layer)
 
     def hide(self) -> None:
         """Hide the layer."""
         if self._layer is not None:
+            self._soon.leave_hidden(self._layer)
             self._layer.visible = False
 
     def remove(self) -> None:
@@ -57,12 +65,13 @@ class OverviewLayer:
             labels,
             name=ui_text.overview_layer(annotation.name),
             metadata={OUTPUT_KEY: {PASSING: True}},
+            visible=False,
             **map_transforms(choice, (labels.shape[0], labels.shape[1])),
         )
         layer.editable = False
         selection = layers.selection
         active, chosen = selection.active, set(selection)
-        layers.insert(layers.index(annotation.layer), layer)
+        layers.insert(layers.index(annotation.layer), drawn_when_used(layer))
         selection.clear()
         selection.update(chosen)
         selection.active = active

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject
 
 from ..qt.timers import once
 from .image_layers import OUTPUT_KEY
+from .quick_layers import SoonShown, drawn_when_used
 
 PASSING = "passing"
 """The key that marks a temporary layer in its metadata."""
@@ -37,6 +38,7 @@ class PassingLayer(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self._layer: Layer | None = None
+        self._soon = SoonShown(self, viewer)
         self._hide = once(self, milliseconds, self._on_shown)
         self._remove = once(self, KEPT, self.clear)
 
@@ -58,13 +60,15 @@ class PassingLayer(QObject):
 
     def _add(self, layer: Layer) -> None:
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
+        layer.visible = False
         selection = self._viewer.layers.selection
         active, chosen = selection.active, set(selection)
-        self._viewer.add_layer(layer)
+        self._viewer.add_layer(drawn_when_used(layer) if isinstance(layer, Labels) else layer)
         selection.clear()
         selection.update(chosen)
         selection.active = active
         self._layer = layer
+        self._soon.show(layer)
 
     def _show_again(self, layer: Layer) -> bool:
         """Show the data of a layer in the previous one if it is of that kind and place."""

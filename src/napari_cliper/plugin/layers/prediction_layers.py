@@ -33,6 +33,7 @@ from .label_colours import label_colours
 from .labels_pyramid import LabelsPyramid
 from .outlines import is_large, outlines_of
 from .passing_layers import take_away
+from .quick_layers import drawn_when_used
 
 if TYPE_CHECKING:
     from ...segmentation import Stage
@@ -71,13 +72,17 @@ class Prediction:
     stage: Stage
     slot: str
     live: bool = True
+    writing: bool = field(default=False, init=False, repr=False)
+    """Whether the layer is being given other labels of the result."""
     _written: NDArray[Any] | None = field(default=None, init=False, repr=False)
     _whole: NDArray[Any] | None = field(default=None, init=False, repr=False)
+    _coloured: tuple[ClassRow, ...] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Store the labels separately if the layer contains outlines only."""
-        if is_large(self.layer.data.shape):
-            self._whole = np.zeros_like(self.layer.data)
+        data = self.layer.data
+        if is_large(data.shape):
+            self._whole = np.zeros(data.shape, data.dtype) if self.choice.plane else data
 
     @property
     def touched(self) -> bool:
@@ -176,12 +181,29 @@ class Prediction:
         if not self.live or self.touched:
             return
         self._written = labels
-        shown = labels
-        if self._whole is not None:
+        if self._whole is None:
+            self.layer.data[place(self.choice)] = labels
+            self.layer.refresh()
+            return
+        shown = outlines_of(labels) if outlines is None else outlines
+        if self.choice.plane:
             self._whole[place(self.choice)] = labels
-            shown = outlines_of(labels) if outlines is None else outlines
-        self.layer.data[place(self.choice)] = shown
-        self.layer.refresh()
+            self.layer.data[place(self.choice)] = shown
+            self.layer.refresh()
+            return
+        self._whole = labels
+        self.writing = True
+        try:
+            self.layer.data = shown  # nobody edits it, so it need not be copied
+        finally:
+            self.writing = False
+        self.layer.editable = False  # napari makes other data editable
+
+    def colour(self, rows: Sequence[ClassRow]) -> None:
+        """Show the classes in the colours of these rows."""
+        if self._coloured != tuple(rows):  # napari draws the layer again for the same colours too
+            self._coloured = tuple(rows)
+            self.layer.colormap = label_colours(rows)
 
     def describe(
         self,
@@ -326,11 +348,14 @@ class Predictions:
             take_away(self._viewer, found.layer)
             found = None
         if found is None or found.layer.data.dtype.itemsize < labels.dtype.itemsize:
-            found = self._add(choice, stage, slot, labels)
+            found = self._new(choice, stage, slot, labels)
         found.stage = stage
         found.go_to(choice)
         found.write(labels, outlines)
-        found.layer.colormap = label_colours(rows)
+        found.colour(rows)
+        if found not in self._all:
+            self._all.append(found)
+            self._viewer.add_layer(found.layer)
         return found
 
     def raise_above(self, prediction: Prediction, labels: Labels) -> None:
@@ -341,28 +366,28 @@ class Predictions:
         if layers.index(layer) < layers.index(labels):
             layers.move(layers.index(layer), layers.index(labels) + 1)
 
-    def _add(self, choice: ImageChoice, stage: Stage, slot: str, labels: AnyLabels) -> Prediction:
+    def _new(self, choice: ImageChoice, stage: Stage, slot: str, labels: AnyLabels) -> Prediction:
         shape, name = labels_shape(choice), ui_text.prediction_layer(image=choice.name, slot=slot)
+        how = {"name": name, "visible": not is_large(shape), **transforms(choice)}
         if isinstance(labels, LabelsByChunk):
             pyramid = LabelsPyramid(labels)
-            layer = Labels(pyramid.levels, name=name, multiscale=True, **transforms(choice))
+            layer = Labels(pyramid.levels, multiscale=True, **how)
             prediction: Prediction = LargePrediction(layer, choice, stage, slot, pyramid)
         else:
-            layer = Labels(np.zeros(shape, labels.dtype), name=name, **transforms(choice))
+            layer = Labels(np.zeros(shape, labels.dtype), **how)
             prediction = Prediction(layer, choice, stage, slot)
         if isinstance(prediction, LargePrediction) or not is_large(shape):
             layer.contour = OUTLINE
         else:
             layer.editable = False  # it contains outlines
+        drawn_when_used(layer)
         layer.events.paint.connect(self._on_paint)
         layer.events.data.connect(self._on_paint)
-        self._all.append(prediction)
-        self._viewer.add_layer(layer)
         return prediction
 
     def _on_paint(self, event: Any) -> None:
         prediction = self.of(event.source)
-        if prediction is not None and prediction.live:
+        if prediction is not None and prediction.live and not prediction.writing:
             prediction.live = False
             self._on_frozen(prediction)
 
