@@ -121,6 +121,14 @@ def test_outlines_of_large_planes_are_made_in_the_thread(result, run, settle, mo
     coarse = result.shown.predictions["coarse"]
     assert coarse is prediction
     check()
+    shown = prediction.layer.data.copy()
+    result.result.swap_stages()
+    check()
+    result.result.swap_stages()
+    np.testing.assert_array_equal(prediction.layer.data, shown)
+    assert prediction.live
+    assert prediction.layer.visible
+    assert not prediction.layer.editable
     assert threading.main_thread() not in threads
 
 
