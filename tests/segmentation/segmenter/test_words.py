@@ -177,7 +177,7 @@ def test_what_is_nearly_right_is_not_taken_for_something_else(config):
     embedding = segmenter.embed(IMAGE)
     with pytest.raises(InvalidInputError, match=r"classes is the single string 'cat'"):
         segmenter.score(embedding, "cat")
-    with pytest.raises(InvalidInputError, match=r"synonyms is the single string 'ab'"):
+    with pytest.raises(InvalidInputError, match=r"synonyms is 'ab'\. Give a list"):
         ClassPrompt("a", synonyms="ab")
     for size in (-1.0, 0.0, float("nan")):
         with pytest.raises(InvalidInputError, match="it must be above 0"):
