@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -58,58 +57,54 @@ def of(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def loaded_after(code: str) -> set[str]:
-    """Top-level names of the modules that a fresh Python has loaded after some code."""
-    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300
-    )
-    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
-
-
 # ---------------------------------------------------------------------- what is loaded
 
+STEPS = """
+import sys
+from pathlib import Path
+def loaded(step):
+    names = {name.partition(".")[0] for name in sys.modules}
+    Path(sys.argv[1], step).write_text("\\n".join(names))
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import napari_cliper",
-        """from napari_cliper.segmentation import SegmentationConfig, ClassPrompt, REGISTRY
-SegmentationConfig(), ClassPrompt('nucleus'), REGISTRY['demo']""",
-    ],
-    ids=["package", "settings"],
-)
-def test_light_imports_stay_light(code):
-    heavy = QT | {"torch", "open_clip", "timm", "diffusers", "transformers", "huggingface_hub"}
-    assert not heavy & loaded_after(code)
+import napari_cliper
+loaded("package")
+from napari_cliper.segmentation import SegmentationConfig, ClassPrompt, REGISTRY
+SegmentationConfig(), ClassPrompt("nucleus"), REGISTRY["demo"]
+loaded("settings")
+import open_clip
+loaded("open_clip")
+from napari_cliper.cli import app
+app(sys.argv[2:], standalone_mode=False)
+loaded("segment")
+"""
 
 
-def test_a_network_that_is_not_used_loads_no_library(tmp_path):
-    """What `open_clip` imports by itself, timm and transformers among it, is all there may be."""
+def test_an_import_loads_no_more_than_is_used(tmp_path):
+    """One process, which loads more and more."""
     image = tmp_path / "scene.png"
     Image.fromarray(make_scene((64, 64), seed=3).image).save(image)
     arguments = ["segment", str(image), "--labels", "nucleus, crystal", "--model", "demo"]
     arguments += ["--refiner", "pamr", "--device", "cpu", "--output", str(tmp_path / "out")]
+    steps = tmp_path / "loaded"
+    steps.mkdir()
+    headless = [name_of(path) for path in HEADLESS if path.stem != "__main__"]
+    assert "napari_cliper.segmentation.segmenter" in headless
+    assert "napari_cliper.demo.scenes" in headless
+    script = STEPS + "".join(f"import {name}\n" for name in headless) + 'loaded("headless")'
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(steps), *arguments],
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    loaded = {path.name: set(path.read_text().split()) for path in steps.iterdir()}
     optional = {"diffusers", "timm", "transformers"}
-    run = f"""import sys, open_clip
-by_itself = {optional} & set(sys.modules)
-from napari_cliper.cli import app
-app({arguments!r}, standalone_mode=False)
-for name in list(sys.modules):
-    if name.partition(".")[0] in by_itself:
-        del sys.modules[name]"""
-    found = loaded_after(run)
+    heavy = QT | optional | {"torch", "open_clip", "huggingface_hub"}
+    assert not heavy & loaded["package"]
+    assert not heavy & loaded["settings"]
     assert (tmp_path / "out" / "scene_refined.tif").exists()
-    assert not found & optional
-
-
-def test_headless_modules_load_no_qt():
-    names = [name_of(path) for path in HEADLESS if path.stem != "__main__"]
-    assert "napari_cliper.segmentation.segmenter" in names
-    assert "napari_cliper.demo.scenes" in names
-    loaded = loaded_after("".join(f"import {name}\n" for name in names))
-    assert {"torch", "open_clip"} <= loaded  # they really were imported
-    assert not QT & loaded
+    assert not optional & (loaded["segment"] - loaded["open_clip"])  # which imports some by itself
+    assert {"torch", "open_clip"} <= loaded["headless"]  # they really were imported
+    assert not QT & loaded["headless"]
 
 
 # ---------------------------------------------------------------------- who imports whom
