@@ -6,11 +6,13 @@ import gc
 import json
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import platformdirs
 import pytest
 from threadpoolctl import threadpool_limits
+from typer.main import get_command
 
 HERE = Path(__file__).parent
 
@@ -63,6 +65,14 @@ def _imports_set_aside(_one_thread: None) -> None:
     """What was imported stays to the end: collecting garbage need not look through it each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_command() -> Iterator[None]:
+    """Typer builds all commands again for each call of one: half the time of a small one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(get_command), raising=False)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -344,9 +345,17 @@ def _text_config(config: dict[str, Any], folder: Path | None, source: str) -> di
     return text | {"hf_tokenizer_name": str(folder)}
 
 
+@lru_cache(maxsize=4)
+def _clip_tokenizer(context: int) -> Any:
+    """Return CLIP's own tokenizer, which takes a tenth of a second to build and can be shared."""
+    return open_clip.SimpleTokenizer(context_length=context)
+
+
 def _tokenizer(text: dict[str, Any]) -> Any:
     context, options = text.get("context_length", 77), text.get("tokenizer_kwargs") or {}
     folder = text.get("hf_tokenizer_name")
+    if not folder and not options:
+        return _clip_tokenizer(context)
     if not folder:
         return open_clip.SimpleTokenizer(context_length=context, **options)
     try:
