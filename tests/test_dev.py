@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def test_every_part_runs_and_one_that_failed_fails_the_whole(dev, monkeypatch, c
 
     def started_with(status_of):
         def start(command, **options):
-            started.append((" ".join(command), options["env"].get("QT_API")))
-            return subprocess.CompletedProcess(command, status_of(command))
+            started.append((" ".join(command), options.get("env", {}).get("QT_API", "")))
+            return subprocess.CompletedProcess(command, status_of(" ".join(command)), "it says")
 
         return start
 
@@ -33,21 +34,25 @@ def test_every_part_runs_and_one_that_failed_fails_the_whole(dev, monkeypatch, c
     monkeypatch.setattr(dev.subprocess, "run", started_with(lambda _: 0))
     dev.check([])
     parts = list(started)
-    assert "FAILED" not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "FAILED" not in printed
+    for name in ("types", "manifest", "docs"):  # which run beside the tests
+        assert re.search(rf"== {name} \(\w+\)\nit says\n", printed)
     for words in ("ruff check", "ruff format", "mypy", "npe2", "mkdocs", "pytest"):
         assert any(words in command for command, _ in parts), words
     assert not any("--cov" in command for command, _ in parts)
-    assert parts[-1][0].endswith("tests/plugin -m not one_binding")
-    assert parts[-1][1] == "pyside6"
+    (plugin,) = (part for part in parts if part[1] == "pyside6")
+    assert plugin[0].endswith("tests/plugin -m not one_binding")
+    assert len({command for command, _ in parts}) == len(parts)
 
-    for broken in range(len(parts)):
+    for broken, _ in parts:
         started.clear()
-        status = started_with(lambda _, broken=broken: int(len(started) == broken + 1))
+        status = started_with(lambda command, broken=broken: int(command == broken))
         monkeypatch.setattr(dev.subprocess, "run", status)
         with pytest.raises(SystemExit) as caught:
             dev.check([])
         assert caught.value.code == 1
-        assert started == parts
+        assert sorted(started) == sorted(parts)
         assert capsys.readouterr().out.count("FAILED") == 1
 
 

@@ -19,7 +19,9 @@ import subprocess
 import sys
 import time
 import venv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -89,7 +91,8 @@ def check(pytest_arguments: list[str]) -> None:
     only code that other tests run with both. Every line of the panels, the frame and the jobs runs
     with both.
 
-    Every part runs, even if one before it fails. Exits with status 1 if any part failed.
+    Types, manifest and docs are checked while tests wait for windows; what they print follows the
+    tests. Every part runs, even if one before it fails. Exits with status 1 if any part failed.
     """
     if pytest_arguments:
         run(*pytest(*pytest_arguments))
@@ -99,28 +102,51 @@ def check(pytest_arguments: list[str]) -> None:
     parts: dict[str, tuple[list[str | Path], dict[str, str]]] = {
         "style (ruff check)": ([BIN / "ruff", "check", "."], {}),
         "format (ruff format)": ([BIN / "ruff", "format", "--check", "."], {}),
-        "types (mypy)": ([BIN / "mypy"], {}),
-        "manifest (npe2)": ([BIN / "npe2", "validate", "napari.yaml"], {}),
-        "docs (mkdocs)": ([BIN / "mkdocs", "build", "--strict", "--site-dir", site], {}),
         "tests (pytest, PyQt6)": (pytest(), {}),
         "tests of the plugin (pytest, PySide6)": (
             pytest("tests/plugin", "-m", "not one_binding"),
             pyside,
         ),
     }
+    beside: dict[str, list[str | Path]] = {
+        "types (mypy)": [BIN / "mypy"],
+        "manifest (npe2)": [BIN / "npe2", "validate", "napari.yaml"],
+        "docs (mkdocs)": [BIN / "mkdocs", "build", "--strict", "--site-dir", site],
+    }
     outcomes = {}
-    for name, (command, environment) in parts.items():
-        print(f"\n== {name}", flush=True)
-        start = time.monotonic()
-        status = subprocess.run(
-            [str(part) for part in command], cwd=ROOT, env=os.environ | environment, check=False
-        ).returncode
-        outcomes[name] = status, time.monotonic() - start
+    with ThreadPoolExecutor(1) as thread:
+        started = {
+            name: thread.submit(outcome, command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            for name, command in beside.items()
+        }
+        for name, (command, environment) in parts.items():
+            print(f"\n== {name}", flush=True)
+            outcomes[name] = outcome(command, env=os.environ | environment)
+        for name, waiting in started.items():
+            outcomes[name] = waiting.result()
+            print(f"\n== {name}\n{outcomes[name].printed}", flush=True)
     print("\n== summary")
-    for name, (status, seconds) in outcomes.items():
-        print(f"{'FAILED' if status else 'passed'}  {seconds:5.0f} s  {name}")
-    if any(status for status, _ in outcomes.values()):
+    for name, one in outcomes.items():
+        print(f"{'FAILED' if one.status else 'passed'}  {one.seconds:5.0f} s  {name}")
+    if any(one.status for one in outcomes.values()):
         sys.exit(1)
+
+
+class Outcome(NamedTuple):
+    """How a part ended; `printed` is empty if it went to the terminal."""
+
+    status: int
+    seconds: float
+    printed: str
+
+
+def outcome(command: list[str | Path], **options: Any) -> Outcome:
+    """Run a part to its end, whatever its status."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, check=False, text=True, **options
+    )
+    return Outcome(done.returncode, time.monotonic() - start, done.stdout or "")
 
 
 def coverage(pytest_arguments: list[str]) -> None:
