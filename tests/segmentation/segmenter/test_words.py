@@ -189,5 +189,5 @@ def test_what_is_nearly_right_is_not_taken_for_something_else(config):
     for wrong in ((0, 0, height + 1, width), (-1, 0, 9, 9), (0, 0, 9, width + 1), (9, 0, 8, 9)):
         with pytest.raises(InvalidInputError, match=f"the image is {height} x {width}"):
             scores.to_labels(window=Window(*wrong))
-    with pytest.raises(InvalidInputError, match="too small"):
+    with pytest.raises(InvalidInputError, match="side is nan"):
         Tiles(float("nan"))
