@@ -78,18 +78,18 @@ class TextScores:
         by_text = torch.from_numpy(self.labels[rows].astype(np.int64))
         value = self.best.value[rows]
         floors = torch.from_numpy(self.rule.background_scores)
-        floor = floors[torch.from_numpy(self.best.label[rows].astype(np.int64))]
+        floor = _looked_up(floors, torch.from_numpy(self.best.label[rows].astype(np.int64)))
         if self.planes.background is not None:
             floor = torch.maximum(floor, torch.from_numpy(self.planes.background[rows]))
         top = torch.where(by_text > 0, value, floor).clamp(min=1e-6)
         found = torch.full((len(labels), *by_text.shape), ABSENT)
-        for index, label in enumerate(labels):
+        for relative, label in zip(found, labels, strict=True):
             if label == 0:
-                found[index] = floor / top
+                torch.div(floor, top, out=relative)
             elif label - 1 in self.planes.chosen:
                 plane = self.planes.classes[self.planes.chosen.index(label - 1)]
-                found[index] = torch.from_numpy(plane[rows]) / top
-            found[index][by_text == label] = 1
+                torch.div(torch.from_numpy(plane[rows]), top, out=relative)
+            relative.masked_fill_(by_text == label, 1)
         return found.clamp_(LEAST_TEXT, 1).log_()
 
 
@@ -233,23 +233,29 @@ class _BandScores:
         scores += torch.from_numpy(propagated.classifier.offsets)[:, None, None]
         scores -= scores.amax(dim=0)
         scores.clamp_(min=log(LEAST_PIXEL)).mul_(PIXEL)
-        scores += table.index_select(1, region.flatten()).view_as(scores)  # faster than indexing
+        scores += _looked_up(table, region)
         every_hinted = len(self._with_hints) == len(self._labels)
         if every_hinted and not text.found:
             return scores
-        contradicted = torch.from_numpy(propagated.contradicted)[region]
+        contradicted = _looked_up(torch.from_numpy(propagated.contradicted), region)
         if text.found:
             trust = TEXT * (1 - contradicted)
-            rows = torch.from_numpy(np.flatnonzero(propagated.hinted))
-            scores[rows] += text.relative(self._with_hints, start, stop).mul_(trust)
+            by_text = text.relative(self._with_hints, start, stop).mul_(trust)
+            for index, one in zip(np.flatnonzero(propagated.hinted).tolist(), by_text, strict=True):
+                scores[index] += one  # faster than all at once
         if not every_hinted:
-            by_text = torch.from_numpy(text.labels[start:stop].astype(np.int64))
+            text_labels = torch.from_numpy(text.labels[start:stop].astype(np.int64))
             of_hints = torch.from_numpy(np.isin(np.arange(text.planes.total + 1), self._with_hints))
-            stays = (contradicted < UNTOUCHED) & ~of_hints[by_text]
+            stays = (contradicted < UNTOUCHED) & ~_looked_up(of_hints, text_labels)
             for index, label in enumerate(self._labels):
                 if propagated.hinted[index]:
                     scores[index].masked_fill_(stays, -torch.inf)
                 else:
                     scores[index] -= CONTRADICTION * contradicted
-                    scores[index].masked_fill_(by_text != label, -torch.inf)
+                    scores[index].masked_fill_(text_labels != label, -torch.inf)
         return scores
+
+
+def _looked_up(table: Tensor, index: Tensor) -> Tensor:
+    """Return the values of a (..., n) table at each place of an index; faster than indexing."""
+    return table.index_select(-1, index.flatten()).view(*table.shape[:-1], *index.shape)
