@@ -72,8 +72,6 @@ class Prediction:
     stage: Stage
     slot: str
     live: bool = True
-    writing: bool = field(default=False, init=False, repr=False)
-    """Whether the layer is being given other labels of the result."""
     _written: NDArray[Any] | None = field(default=None, init=False, repr=False)
     _whole: NDArray[Any] | None = field(default=None, init=False, repr=False)
     _coloured: tuple[ClassRow, ...] | None = field(default=None, init=False, repr=False)
@@ -191,13 +189,10 @@ class Prediction:
             self.layer.data[place(self.choice)] = shown
             self.layer.refresh()
             return
+        # Nobody edits these, so that they need not be copied. For `data`, napari compiles shaders.
         self._whole = labels
-        self.writing = True
-        try:
-            self.layer.data = shown  # nobody edits it, so it need not be copied
-        finally:
-            self.writing = False
-        self.layer.editable = False  # napari makes other data editable
+        self.layer._data = self.layer._data_raw = shown  # noqa: SLF001
+        self.layer.refresh()
 
     def colour(self, rows: Sequence[ClassRow]) -> None:
         """Show the classes in the colours of these rows."""
@@ -387,7 +382,7 @@ class Predictions:
 
     def _on_paint(self, event: Any) -> None:
         prediction = self.of(event.source)
-        if prediction is not None and prediction.live and not prediction.writing:
+        if prediction is not None and prediction.live:
             prediction.live = False
             self._on_frozen(prediction)
 

@@ -25,7 +25,7 @@ NEXT = 25  # milliseconds until a new layer is drawn, in which the window respon
 def drawn_when_used(layer: Labels) -> Labels:
     """Return a Labels layer for which napari makes the drawings of tools only when they are used.
 
-    napari (0.9.2) makes them for every Labels layer, although few of them are ever painted: a third
+    napari (0.9.2) makes them for every Labels layer, although few of them are ever painted: a fifth
     of the time of adding a layer.
     """
     for name in DRAWINGS:
