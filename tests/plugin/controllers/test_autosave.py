@@ -277,29 +277,22 @@ def test_a_failed_save_is_reported_and_asked_about_at_the_end(dock, qtbot, monke
 FIRST = """
 import napari
 from qtpy.QtCore import QTimer
-from napari_cliper.segmentation import SegmentationConfig
 
 viewer = napari.Viewer()
 viewer.open_sample("napari-cliper", "cat")
 _, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
-dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
 dock.classes_panel.add_words("pollen grain, fibre")
-dock.corrections_panel.spread.setChecked(False)
-state = []
 
 def go_on():
-    if not state and dock.run_panel.run_button.isEnabled():
-        dock.run()
-        state.append("runs")
-    elif state == ["runs"] and dock.job is None:
-        dock.annotation_panel.accept_button.click()
-        dock.annotation_controller.all[0].layer.paint((150, 200), 2)
-        print(int((dock.annotation_controller.all[0].layer.data == 2).sum()), flush=True)
-        viewer.window._qt_window.close()
+    if not dock.idle:
+        QTimer.singleShot(50, go_on)
         return
-    QTimer.singleShot(50, go_on)
+    mine = dock.annotation_controller.begin(viewer.layers["cat"], "cat")
+    mine.layer.paint((150, 200), 2)
+    print(int((mine.layer.data == 2).sum()), flush=True)
+    viewer.window._qt_window.close()
 
-go_on()
+QTimer.singleShot(50, go_on)
 napari.run()
 """
 
