@@ -10,7 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cliper.annotation import chunks, label_store, packed, stored_edits, stored_state
+from napari_cliper.annotation import (
+    chunks,
+    compressed_bytes,
+    label_store,
+    stored_edits,
+    stored_state,
+)
 from napari_cliper.annotation.edit_mask import ACCEPTED, OPEN, PAINTED
 from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.stored_edits import StoredEdits
@@ -25,8 +31,8 @@ SHAPE = (70, 90)
 def _small_chunks(monkeypatch, user_cache):  # noqa: ARG001 - where the file is
     monkeypatch.setattr(chunks, "CHUNK", 16)
     monkeypatch.setattr(chunks, "UNPACKED", 3)
-    monkeypatch.setattr(packed, "_STORE", packed._Store())
-    monkeypatch.setattr(packed, "IN_MEMORY", 300)  # bytes; the others are in a file
+    monkeypatch.setattr(compressed_bytes, "_STORE", compressed_bytes._Store())
+    monkeypatch.setattr(compressed_bytes, "IN_MEMORY", 300)  # bytes; the others are in a file
 
 
 def whole(store):
@@ -251,16 +257,16 @@ while True:
 
 
 def test_compressed_chunks_take_no_more_memory_than_allowed(monkeypatch):
-    rng, store = np.random.default_rng(0), packed._Store()
-    monkeypatch.setattr(packed, "_STORE", store)
-    monkeypatch.setattr(packed, "IN_MEMORY", 1000)
+    rng, store = np.random.default_rng(0), compressed_bytes._Store()
+    monkeypatch.setattr(compressed_bytes, "_STORE", store)
+    monkeypatch.setattr(compressed_bytes, "IN_MEMORY", 1000)
     kept = {}
     for _ in range(600):
         if kept and rng.random() < 0.45:
             del kept[rng.choice(list(kept))]
         else:
             data = rng.bytes(int(rng.integers(1, 200)))
-            kept[int(rng.integers(1 << 60))] = data, packed.Packed(data)
+            kept[int(rng.integers(1 << 60))] = data, compressed_bytes.CompressedBytes(data)
         assert store.in_memory <= 1000
         assert all(one.read() == data for data, one in kept.values())
     size = sum(len(data) for data, _ in kept.values())
@@ -269,7 +275,7 @@ def test_compressed_chunks_take_no_more_memory_than_allowed(monkeypatch):
     assert room < 2 * size  # what was freed is used again
     with monkeypatch.context() as full:
         full.setattr(store._file, "write", lambda _data: 0, raising=False)
-        more = packed.Packed(rng.bytes(5000))
+        more = compressed_bytes.CompressedBytes(rng.bytes(5000))
         assert store.in_memory > 5000  # nothing is lost
         assert more.read()
     del more

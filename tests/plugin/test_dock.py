@@ -10,7 +10,7 @@ import pytest
 from dock_views import choose, labels_of, message, outputs
 
 from napari_cliper.plugin.layers.image_layers import OUTPUT_KEY
-from napari_cliper.plugin.qt.tones import tone_colours
+from napari_cliper.plugin.qt.theme_colours import tone_colours
 from napari_cliper.segmentation import SegmentationConfig, Segmenter, parse_classes
 
 pytestmark = pytest.mark.one_binding

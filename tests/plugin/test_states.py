@@ -10,7 +10,7 @@ from napari_cliper.demo.scenes import make_scene
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.regions import connected_regions
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.qt.tones import tone_colours
+from napari_cliper.plugin.qt.theme_colours import tone_colours
 from napari_cliper.segmentation import REGISTRY, Reduction, SegmentationConfig
 
 SCENE = make_scene((96, 128), 1_000_008)

@@ -12,8 +12,8 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from .compressed_bytes import CompressedBytes
 from .edit_mask import OPEN, Labels
-from .packed import Packed
 
 CHUNK = 512
 """Rows and columns of a chunk."""
@@ -78,7 +78,7 @@ class Chunk:
     """Labels and edit mask of a chunk; never changed once it is made.
 
     Of all chunks, the `UNPACKED` that were used last have their pixels in memory as they are. Those
-    of the others are compressed, in memory or in a temporary file (`packed`).
+    of the others are compressed, in memory or in a temporary file (`compressed_bytes`).
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Chunk:
         self.small: Labels = pixels[0, ::OVERVIEW, ::OVERVIEW].copy()
         """The label of every eighth pixel."""
         self.shape = pixels.shape
-        self._packed: Packed | None = None
+        self._packed: CompressedBytes | None = None
         self._counts: ChunkCounts | None = None
         self._pixels: NDArray[np.uint16] | None = pixels
         _use(self)
@@ -119,11 +119,11 @@ class Chunk:
         """Bytes of the compressed pixels."""
         return self._pack().nbytes
 
-    def _pack(self) -> Packed:
+    def _pack(self) -> CompressedBytes:
         packed, pixels = self._packed, self._pixels
         if packed is None:
             assert pixels is not None  # noqa: S101 - one of both is there
-            packed = self._packed = Packed(zlib.compress(pixels.tobytes(), 1))
+            packed = self._packed = CompressedBytes(zlib.compress(pixels.tobytes(), 1))
         return packed
 
     def put_away(self) -> None:

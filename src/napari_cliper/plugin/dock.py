@@ -25,8 +25,8 @@ from .controllers.chunks_in_view import ChunksInView
 from .controllers.class_changes import ClassChanges
 from .controllers.correction import CorrectionController
 from .controllers.example import ExampleController
-from .controllers.exchange import Exchange
 from .controllers.hint_effects import HintEffects
+from .controllers.import_export import ImportExport
 from .controllers.kept_results import Shown
 from .controllers.key_cursor import KeyCursor
 from .controllers.live_result import LiveResult
@@ -53,7 +53,7 @@ from .panel_table import PANELS
 from .panels.base import Panel
 from .qt.canvas_context import CanvasContext
 from .qt.keys import FieldKeys, ViewerKeys
-from .qt.tones import tone_style
+from .qt.theme_colours import tone_style
 from .state import DockState
 from .worker import Job, wait_for_stopped_jobs
 
@@ -221,7 +221,7 @@ class CliperWidget(DockPanels):
                 state, self.project_panel, self.run_panel, requests, self.project_controller
             )
         )
-        self.exchange = add(Exchange(state, self.export_panel, self.project_controller))
+        self.import_export = add(ImportExport(state, self.export_panel, self.project_controller))
         add(RememberedEngine(self.engine_panel))
 
     def _add_panels(self) -> None:

@@ -26,7 +26,7 @@ from .panels.status_panel import StatusPanel
 from .panels.threshold_panel import ThresholdPanel
 from .panels.tiles_panel import TilesPanel
 from .qt.closing_widget import ClosingWidget
-from .qt.first_of import first_of
+from .qt.first_visible import first_visible
 from .qt.wrapping_label import wrapping
 
 
@@ -64,7 +64,7 @@ class DockPanels(ClosingWidget):
         self.frame = frame = Frame(self.image_panel, self.status_panel)
         self.image_panel.add_button(frame.settings_button)
         frame.add_above(self.image_panel.strip)
-        frame.add_above(first_of(self.offers_panel, self.axes_panel))
+        frame.add_above(first_visible(self.offers_panel, self.axes_panel))
         frame.add_below(self.project_panel.line)
         pages: Mapping[PageName, tuple[QWidget, ...]] = {
             "find": (
@@ -72,14 +72,14 @@ class DockPanels(ClosingWidget):
                 self.classes_panel,
                 self.run_panel,
                 self.tiles_panel,
-                first_of(self.classes_panel.message, self.state_panel, self.tiles_panel.costs),
+                first_visible(self.classes_panel.message, self.state_panel, self.tiles_panel.costs),
                 self.threshold_panel,
             ),
             "correct": (
                 self.correct_state,
                 self.corrections_panel,
                 self.annotation_panel,
-                first_of(self.corrections_panel.state, self.corrections_panel.legend),
+                first_visible(self.corrections_panel.state, self.corrections_panel.legend),
             ),
             "settings": (self.engine_panel,),
         }

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 from . import ui_text
 from .qt.accordion import Accordion
 from .qt.focus import focus_first, focus_window
-from .qt.tones import set_tone
+from .qt.theme_colours import set_tone
 
 PageName = Literal["find", "correct", "objects", "export", "settings"]
 

@@ -371,8 +371,10 @@ def test_an_export_says_how_many_images_have_no_annotation(project, qtbot, pictu
     for every_image, told in ((True, f"Exported 1 of {total} images to {out}: "),
                               (False, f"Exported to {out}: ")):  # fmt: skip
         request = ExportRequest(out, ("png",), overwrite=True, every_image=every_image)
-        project.exchange.write(request, annotation(project), project.project_controller.exported())
-        qtbot.waitUntil(lambda: project.exchange.idle, timeout=10_000)
+        project.import_export.write(
+            request, annotation(project), project.project_controller.exported()
+        )
+        qtbot.waitUntil(lambda: project.import_export.idle, timeout=10_000)
         assert message(project).startswith(told)
         assert (f"{total - 1} images have no annotation." in message(project)) == every_image
         assert [path.name for path in out.glob("scene*.png")] == ["scene 1.png"]
@@ -388,8 +390,10 @@ def test_an_export_never_replaces_a_photo_of_the_project(project, qtbot, picture
     for every_image in (True, False):
         project.status_panel.message.setText("")
         request = ExportRequest(folder, ("png",), overwrite=True, every_image=every_image)
-        project.exchange.write(request, annotation(project), project.project_controller.exported())
-        qtbot.waitUntil(lambda: project.exchange.idle, timeout=10_000)
+        project.import_export.write(
+            request, annotation(project), project.project_controller.exported()
+        )
+        qtbot.waitUntil(lambda: project.import_export.idle, timeout=10_000)
         assert "is one of the inputs and is never replaced" in message(project)
         assert {path: path.read_bytes() for path in pictures} == before
 

@@ -126,7 +126,7 @@ def test_annotated_images_are_counted_exported_and_found_by_class(project, qtbot
     panel.purposes["fiji"].box.click()
     assert not panel.validation.isEnabled()  # TIFF knows no validation
     panel.export_button.click()
-    qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.import_export.idle, timeout=20_000)
     assert sorted(path.name for path in (tmp_path / "out").glob("*.tif")) == [
         "plate 00.tif",
         "plate 01.tif",
@@ -141,7 +141,7 @@ def test_annotated_images_are_counted_exported_and_found_by_class(project, qtbot
     )
     assert panel.validation.isEnabled()
     panel.export_button.click()
-    qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.import_export.idle, timeout=20_000)
     for part in ("train", "val"):
         record = json.loads((tmp_path / "coco" / f"instances_{part}.json").read_text())
         assert len(record["images"]) == 1

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ...io.filenames import Names, file_name
 from ...io.files import FileError, cannot, whole_files
+from ...io.full_disk_errors import full_disk_errors
 from ...io.image_decoding import is_image
 from ...io.ome_zarr_images import is_zarr
-from ...io.short_writes import full_when_short
 from ...segmentation import atomic
 
 LONGEST = 120
@@ -142,7 +142,7 @@ def write_copy(path: Path, array: NDArray[Any], *, rgb: bool) -> None:
         If it cannot be written.
     """
     check_folder(path.parent.parent)
-    with whole_files(path.parent, replace="any") as staging, full_when_short(path):
+    with whole_files(path.parent, replace="any") as staging, full_disk_errors(path):
         tifffile.imwrite(
             staging / path.name,
             np.ascontiguousarray(array),

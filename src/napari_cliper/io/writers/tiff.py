@@ -24,7 +24,7 @@ from ...labels.pieces import Pieces
 from ...labels.regions import numbers_of
 from ...labels.stack_axes import Stack, five_dimensional, ordered
 from ...labels.units import known_unit
-from ..short_writes import full_when_short
+from ..full_disk_errors import full_disk_errors
 from .object_table import smallest_dtype, write_object_table
 
 CLASSES_NAMESPACE = "napari-cliper/classes"
@@ -58,7 +58,7 @@ def write_label_tiff(path: Path, image: LabelledImage) -> None:
         For more than three leading axes.
     """
     stack = five_dimensional(ordered(image, "TZC"))
-    with full_when_short(path):
+    with full_disk_errors(path):
         tifffile.imwrite(path, stack.array[..., None], **_imagej_options(image, stack))
 
 
@@ -276,7 +276,7 @@ def _write_ome(
         "MapAnnotation": annotations,
         **_ome_calibration(stack),
     }
-    with full_when_short(path):
+    with full_disk_errors(path):
         tifffile.imwrite(
             path,
             stack.array if pieces is None else _tiles(pieces),

@@ -172,7 +172,7 @@ class AcceptJob(Controller):
     def _go_on(self) -> None:
         call, self._next = self._next, None
         if call is not None:
-            with self.told():
+            with self.showing_errors():
                 call()
 
 

@@ -106,7 +106,7 @@ class AllPlanes(PlanesController):
         choice = self._state.on_screen
         axis = None if choice is None else self._chosen_axis(choice)
         if choice is not None and axis is not None:
-            with self.told():
+            with self.showing_errors():
                 go_to_plane(self._state.viewer, planes_along(choice, axis)[index])
 
     # ------------------------------------------------------------------ run
@@ -178,7 +178,7 @@ class AllPlanes(PlanesController):
         if why_not := self._why_no_planes(planes):
             self.say_error(why_not)
             return
-        with self.told():
+        with self.showing_errors():
             self._accept(planes)
 
     def _why_no_planes(self, planes: Sequence[PredictedPlane]) -> str:

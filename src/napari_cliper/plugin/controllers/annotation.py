@@ -96,7 +96,7 @@ class AnnotationController(Controller):
         self._cleaning = self.jobs()
         self._cleaning.started.connect(self.update_available)
         self._cleaning.finished.connect(self.update_available)
-        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.REPLACE_PAINTED_TITLE)
+        self.confirm: Callable[[str], bool] = partial(self.ask, ui_text.REPLACE_PAINTED_TITLE)
         self.accept_job = self.own(
             AcceptJob(panel, main_job, self._confirmed, self._all.__contains__)
         )
@@ -234,7 +234,7 @@ class AnnotationController(Controller):
         if scope == "region":
             self._start_picking(self._accept_at)
             return
-        with self.told():
+        with self.showing_errors():
             prediction = self._prediction()
             choice, rectangle = prediction.choice, scope == "rectangle"
             chosen = self._chosen_names() if scope == "chosen" else None
@@ -250,7 +250,7 @@ class AnnotationController(Controller):
         self._accept_at(self._viewer.cursor.position)
 
     def _accept_at(self, world: Any) -> None:
-        with self.told():
+        with self.showing_errors():
             prediction = self._prediction()
             *plane, row, column = pixel_under(self._viewer, prediction.layer, world)
             if tuple(plane) != prediction.choice.plane:
@@ -381,19 +381,19 @@ class AnnotationController(Controller):
     def clean(self) -> None:
         """Clean the annotation in a thread, with the choices of the panel."""
         self.stop_picking()
-        with self.told():
+        with self.showing_errors():
             if self._panel.value().scope == "region":
                 self._start_picking(self._clean_at)
             else:
                 self._clean(None)
 
     def _clean_at(self, world: Any) -> None:
-        with self.told():
+        with self.showing_errors():
             self._clean(world)
 
     def remove_smaller(self, smallest: int) -> None:
         """Remove objects with fewer pixels from the current plane, in a thread."""
-        with self.told():
+        with self.showing_errors():
             found = self._to_clean()
             if found is not None:
                 self._start_cleaning(*found, partial(cleaned, "remove specks", smallest))
@@ -427,7 +427,7 @@ class AnnotationController(Controller):
     def _on_cleaned(self, annotation: AnnotationLayer, found: Found) -> None:
         if annotation not in self._all:
             return
-        with self.told():
+        with self.showing_errors():
             changed = take_cleaned(annotation, found)
             if changed is None:
                 self.message.emit(ui_text.CHANGED_MEANWHILE, True)

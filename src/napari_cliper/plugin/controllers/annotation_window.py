@@ -123,7 +123,7 @@ class AnnotationWindows(Controller):
         annotation, region, labels, copy, version = read
         if annotation not in self._annotations.all:
             return
-        with self.told():
+        with self.showing_errors():
             if annotation.drawing or not annotation.move(region, labels, copy, version):
                 self._later.start()
         self._show_overviews()

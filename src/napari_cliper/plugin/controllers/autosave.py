@@ -80,7 +80,7 @@ class Autosave(Controller):
         self._looking = self.jobs()
         self.lost: list[AnnotationLayer] = []
         self.found: list[FoundSession] = []
-        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.DISCARD_TITLE)
+        self.confirm: Callable[[str], bool] = partial(self.ask, ui_text.DISCARD_TITLE)
         self._unsaved: set[AnnotationLayer] = set()
         self._writing: list[SaveTask] = []  # what the job saves
         # Only the job changes these while it runs; other code calls `_wait` first.

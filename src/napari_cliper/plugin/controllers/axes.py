@@ -81,7 +81,7 @@ class AxesController(Controller):
                 one.metadata[AXES_KEY] = True
         project = self._project_of(layer)
         if project is not None and self._unnamed(layer) is None:
-            with self.told():
+            with self.showing_errors():
                 project.name_axes(self._asked, self._axes(layer))
         self._follow()
 

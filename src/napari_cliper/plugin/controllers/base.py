@@ -95,14 +95,14 @@ class Controller(QObject):
         self.message.emit(text, True)
 
     @contextmanager
-    def told(self) -> Iterator[None]:
+    def showing_errors(self) -> Iterator[None]:
         """Show errors of input and files to the user instead of raising them."""
         try:
             yield
         except (InvalidInputError, FileError) as error:
             self.say_error(str(error))
 
-    def asked(self, title: str, question: str) -> bool:
+    def ask(self, title: str, question: str) -> bool:
         """Ask a question; True if the user answers Yes."""
         answer = QMessageBox.question(self._parent_widget, title, question)
         return bool(answer == QMessageBox.StandardButton.Yes)

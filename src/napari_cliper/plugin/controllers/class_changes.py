@@ -84,7 +84,7 @@ class ClassChanges(Controller):
         state.main_job.finished.connect(self.go_on)
         self._task: _Task | None = None
         self._had_focus = False
-        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGE_CLASS_TITLE)
+        self.confirm: Callable[[str], bool] = partial(self.ask, ui_text.CHANGE_CLASS_TITLE)
         panel.renamed.connect(self._on_renamed)
         panel.change_wanted.connect(self._on_change_wanted)
 

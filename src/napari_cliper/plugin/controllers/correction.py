@@ -24,8 +24,8 @@ from ..layers.image_group import in_viewer
 from ..layers.image_layers import ImageChoice, labels_shape, map_transforms
 from ..layers.image_view import go_to_pixel
 from ..layers.large_annotation_layer import LargeAnnotationLayer
-from ..layers.passing_layers import PassingLayer
 from ..layers.plane_labels import annotated_on
+from ..layers.temporary_layers import TemporaryLayer
 from ..layers.uncertainty_layer import UncertaintyLayer
 from ..panels.corrections_panel import CorrectionsChoice, CorrectionsPanel
 from ..qt.focus import focus_window
@@ -80,7 +80,7 @@ class CorrectionController(Controller):
         self._preparing.failed.connect(self._on_no_affinity)
         self._preparing.finished.connect(self._show_hints)
         self._hints: Hints | None = None  # what the labels on the screen follow
-        self._mark = PassingLayer(self, viewer, MARK)
+        self._mark = TemporaryLayer(self, viewer, MARK)
         self._look = self.newest(self._look_snapshot)
         self._look.succeeded.connect(self._on_uncertain_places)
         self._look.failed.connect(self._on_no_uncertain_places)

@@ -9,8 +9,8 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..layers.changed_labels import ChangedLabels
 from ..layers.following_pixels import FollowedHint, Hint, following
 from ..layers.large_annotation_layer import LargeAnnotationLayer
-from ..layers.passing_layers import PassingLayer
 from ..layers.prediction_layers import Prediction
+from ..layers.temporary_layers import TemporaryLayer
 from ..panels.annotation_panel import AnnotationPanel
 from ..state import DockState
 from ..worker import Work
@@ -40,7 +40,7 @@ class HintEffects(Controller):
         self._result = state.result
         self._annotations = state.annotations
         self._by_user = False  # the newest hint is a stroke or click of the user
-        self._flash = PassingLayer(self, state.viewer, FLASH)
+        self._flash = TemporaryLayer(self, state.viewer, FLASH)
         self._hint: Hint | None = None  # on a large image, that accepted pixels follow
         self._following = self.newest(self._snapshot)
         self._following.succeeded.connect(self._on_followed)

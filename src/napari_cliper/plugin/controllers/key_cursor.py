@@ -11,7 +11,7 @@ from ...segmentation import InvalidInputError
 from .. import shortcuts, ui_text
 from ..layers.image_layers import ImageChoice, image_shape, transforms
 from ..layers.image_view import pixel_under, step_cursor
-from ..layers.passing_layers import PassingLayer
+from ..layers.temporary_layers import TemporaryLayer
 from ..panels.corrections_panel import CorrectionsPanel
 from ..state import DockState
 from .base import Controller
@@ -43,7 +43,7 @@ class KeyCursor(Controller):
         self._viewer = state.viewer
         self._brush = brush
         self._clicks = clicks
-        self._mark = PassingLayer(self, state.viewer, MARK)
+        self._mark = TemporaryLayer(self, state.viewer, MARK)
         self.keys = {
             shortcuts.REJECT_REGION: partial(self.click, BACKGROUND),
             shortcuts.CLICK: self.click,
@@ -58,20 +58,20 @@ class KeyCursor(Controller):
 
     def move(self, rows: int, columns: int) -> None:
         """Move the cursor by steps, and mark it."""
-        with self.told():
+        with self.showing_errors():
             choice = self._choice()
             step_cursor(self._viewer, choice, rows, columns)
             self._mark.show(_cross(choice, self._under(choice)))
 
     def click(self, name: str = "") -> None:
         """Add a click under the cursor: of a class, or of the chosen one."""
-        with self.told():
+        with self.showing_errors():
             chosen = name or self._panel.value().chosen
             self._clicks.click_at(self._viewer.cursor.position, chosen)
 
     def paint(self) -> None:
         """Paint a spot of the chosen class under the cursor, as large as the brush."""
-        with self.told():
+        with self.showing_errors():
             choice = self._choice()
             self._under(choice)
             layer = self._state.annotations.begin(choice.layer, choice.name).layer

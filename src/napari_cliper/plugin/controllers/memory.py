@@ -93,7 +93,7 @@ class MemoryController(Controller):
         if cache is None:
             return
         question = ui_text.clear_question(row.title, cache.folder, cache.contents, after)
-        if self.asked(ui_text.CLEAR_TITLE, question):
+        if self.ask(ui_text.CLEAR_TITLE, question):
             self._main_job.start_told(
                 lambda _report, _should_stop: cache.clear(),
                 lambda _nothing: self._on_cleared(row.title, cache.nbytes),

@@ -77,7 +77,7 @@ class ObjectLinking(Controller):
         kept = self._objects.of(choice.layer)
         if not _axes(choice, _depth(choice, kept.saved)):
             return
-        with self.told():
+        with self.showing_errors():
             request = self._request(choice, kept)
             version = kept.version
 

@@ -134,7 +134,7 @@ class ObjectOrigins(Controller):
 
     def _on_read(self, choice: ImageChoice, name: str, read: tuple[ImportedObjects, int]) -> None:
         found, objects = read
-        with self.told():
+        with self.showing_errors():
             numbers = _fitted(found.numbers, choice, name)
             layer = Labels(
                 numbers,

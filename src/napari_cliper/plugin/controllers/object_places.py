@@ -47,7 +47,7 @@ class ObjectPlaces(Controller):
         made = self._objects.made
         if made is None:
             return
-        with self.told():
+        with self.showing_errors():
             choice, plane = replace(made.seen.choice, region=None), made.plane
             if made.volume is not None and number not in plane.objects.ids:
                 first = made.volume.whole.objects.box_of(number)[0].start
@@ -74,7 +74,7 @@ class ObjectPlaces(Controller):
             return
         kept = self._objects.of(choice.layer)
         there = replace(choice, plane=event.plane, region=None)
-        with self.told():
+        with self.showing_errors():
             go_to_plane(self._state.viewer, there)
             plane = kept.of(kept.key(event.plane), there.shape)
             if plane is None or event.number not in plane.objects.ids:

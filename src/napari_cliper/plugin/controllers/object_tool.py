@@ -270,7 +270,7 @@ class ObjectTool(Controller):
             self._show_state()
             host.keep_outline(tile, mask)
             return
-        with self.told():
+        with self.showing_errors():
             annotation = self._annotations.begin(found.tile.layer, found.tile.name)
             row = self._brush.row_of(name)
             number = 0 if row is None else annotation.number_of(row)
@@ -355,7 +355,7 @@ class ObjectTool(Controller):
         if event.button != 1:
             return
         event.handled = True  # so that nothing is painted, and the image stays where it is
-        with self.told():
+        with self.showing_errors():
             start = self._place(event.position)
             outside = any(key.name.casefold() == "shift" for key in event.modifiers)
             first = tuple(event.pos)

@@ -264,7 +264,7 @@ class ObjectsController(Controller):
         annotation, saved = self._state.annotations.of(choice.layer), self.of(choice.layer).saved
         if annotation is None and changed and saved.touched:
             active = self._viewer.layers.selection.active
-            with self.told():
+            with self.showing_errors():
                 annotation = self._state.annotations.begin(choice.layer, choice.name)
             self._viewer.layers.selection.active = active
         if annotation is not None:
@@ -310,7 +310,7 @@ class ObjectsController(Controller):
         made = self.made
         if made is None:
             return
-        with self.told():
+        with self.showing_errors():
             before = self._changed_with(numbers, linked=linked)
             if made.volume is not None and len(before) > 1:
                 changed = unstacked(change(stacked(list(before.values()))))
@@ -338,7 +338,7 @@ class ObjectsController(Controller):
         made = self.made
         if made is None:
             return
-        with self.told():
+        with self.showing_errors():
             kept, sides = self.of(made.seen.choice.layer), whole_sides(made.seen.choice)
             before = {(made.origin, made.seen.choice.plane): made.plane}
             for plane in drawn.keys() - {made.seen.choice.plane}:

@@ -99,7 +99,7 @@ class ProjectController(Controller):
         self._shown = ShownImages()
         self._jobs = self.jobs()
         self._jobs.finished.connect(self._show)
-        self.confirm: Callable[[str], bool] = partial(self.asked, ui_text.CHANGED_ON_DISK_TITLE)
+        self.confirm: Callable[[str], bool] = partial(self.ask, ui_text.CHANGED_ON_DISK_TITLE)
         self._wanted = ""  # the image that was requested last
         self._arriving = False  # it has been read and is about to be shown
         self._unsaved: set[str] = set()
@@ -218,7 +218,7 @@ class ProjectController(Controller):
             if not self._state.main_job.start_told(new.write, done, ui_text.NO_PROJECT_WRITTEN):
                 self.say_error(ui_text.WAIT_FOR_JOB)
             return
-        with self.told():
+        with self.showing_errors():
             self._go_on_with(*new.create(), annotation)
             if self.save_now():
                 self.saved_as.emit(annotation)

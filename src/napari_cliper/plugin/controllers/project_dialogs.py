@@ -44,7 +44,7 @@ class ProjectDialogs(Controller):
         images = self._panel.ask_folder(ui_text.IMAGES_TITLE)
         if not images:
             return
-        with self.told():
+        with self.showing_errors():
             found = images_in(Path(images))
             if not found:
                 raise FileError(ui_text.no_image_in(images))

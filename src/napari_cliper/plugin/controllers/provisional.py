@@ -33,8 +33,8 @@ from ..layers.image_group import in_viewer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, Region, map_transforms
 from ..layers.image_view import seen_region
 from ..layers.label_colours import label_colours
-from ..layers.passing_layers import PASSING, take_away
 from ..layers.quick_layers import drawn_when_used
+from ..layers.temporary_layers import TEMPORARY, take_away
 from ..state import DockState
 from .base import Controller
 
@@ -107,7 +107,7 @@ class ProvisionalLabels(Controller):
                 name=ui_text.provisional_layer(part.name),
                 colormap=label_colours(self._rows),
                 opacity=0.4,
-                metadata={OUTPUT_KEY: {PASSING: True}},
+                metadata={OUTPUT_KEY: {TEMPORARY: True}},
                 **map_transforms(part, (labels.shape[0], labels.shape[1])),
             )
             layer.editable = False

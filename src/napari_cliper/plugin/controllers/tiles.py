@@ -19,7 +19,7 @@ from ..layers.image_layers import ImageChoice
 from ..layers.object_size import BoxLayer, size_in_shape
 from ..panels.engine_panel import EnginePanel
 from ..panels.tiles_panel import TilesPanel
-from ..qt.tones import Tone
+from ..qt.theme_colours import Tone
 from ..state import DockState
 from ..tile_costs import CostKey, Costs, check_room
 from ..worker import Work

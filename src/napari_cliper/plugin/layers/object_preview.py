@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, Key, map_transforms
-from .passing_layers import PASSING
+from .temporary_layers import TEMPORARY
 
 CLICK = 10  # diameter of a click, in pixels of the canvas
 LINE = 2  # width of the box, in pixels of the canvas
@@ -147,7 +147,7 @@ class ObjectPreview:
     def _show(self, layer: Layer) -> None:
         name = layer.name
         self._remove(name)
-        layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
+        layer.metadata = {**layer.metadata, OUTPUT_KEY: {TEMPORARY: True}}
         selection = self._viewer.layers.selection
         active, chosen = selection.active, set(selection)
         self._viewer.add_layer(layer)

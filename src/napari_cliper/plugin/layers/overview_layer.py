@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 from .large_annotation_layer import LargeAnnotationLayer
-from .passing_layers import PASSING, take_away
 from .quick_layers import SoonShown, drawn_when_used
+from .temporary_layers import TEMPORARY, take_away
 
 
 class OverviewLayer:
@@ -64,7 +64,7 @@ class OverviewLayer:
         layer = Labels(
             labels,
             name=ui_text.overview_layer(annotation.name),
-            metadata={OUTPUT_KEY: {PASSING: True}},
+            metadata={OUTPUT_KEY: {TEMPORARY: True}},
             visible=False,
             **map_transforms(choice, (labels.shape[0], labels.shape[1])),
         )

@@ -32,8 +32,8 @@ from .image_layers import (
 from .label_colours import label_colours
 from .labels_pyramid import LabelsPyramid
 from .outlines import is_large, outlines_of
-from .passing_layers import take_away
 from .quick_layers import drawn_when_used
+from .temporary_layers import take_away
 
 if TYPE_CHECKING:
     from ...segmentation import Stage

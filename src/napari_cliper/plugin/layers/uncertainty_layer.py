@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
-from .passing_layers import take_away
+from .temporary_layers import take_away
 
 
 class UncertaintyLayer:

@@ -26,7 +26,7 @@ from ...io.files import FileError
 from ...labels.label_class import ClassRow, check_rows, rows_of, with_colours
 from ...segmentation import InvalidInputError, parse_classes
 from .. import ui_text
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 from ..qt.wrapping_label import wrapping
 from .classes_menu import ClassesMenu, TableState
 from .classes_model import ClassesModel, Column, Rows, moved, words_of

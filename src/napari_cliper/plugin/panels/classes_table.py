@@ -33,7 +33,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..qt.compact_table import make_compact
-from ..qt.tones import tone_colours
+from ..qt.theme_colours import tone_colours
 from .classes_model import COLOUR_ROLE, SYNONYMS_ROLE, ClassesModel, Column
 from .score_bar import ScoreBar
 

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QHBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from .. import ui_text
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 
 _WIDEST, _AROUND = 150, 6  # pixels: the name of a model at most, and around it
 _BETWEEN = 14  # pixels: margins and spacing of the line

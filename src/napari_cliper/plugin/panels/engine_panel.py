@@ -21,7 +21,7 @@ from ...segmentation import (
 )
 from .. import ui_text
 from ..qt.accordion import Fold
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 from ..qt.wrapping_label import wrapping
 from ..ui_text import missing_text, plain_name
 from .engine_form import EngineForm

@@ -26,7 +26,7 @@ from ...io.formats import FORMATS, PURPOSES, Purpose, formats_for
 from .. import ui_text
 from ..export_choice import ExportChoice
 from ..qt.popup import PopupButton
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 
 
 @dataclass(frozen=True)

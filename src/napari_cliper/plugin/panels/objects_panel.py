@@ -22,9 +22,9 @@ from superqt.utils import signals_blocked
 from ...objects.plane_objects import ObjectsChoice
 from .. import ui_text
 from ..qt.eliding_combo_box import ElidingComboBox
-from ..qt.first_of import first_of
+from ..qt.first_visible import first_visible
 from ..qt.switch import Switch
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 from ..qt.wrapping_label import wrapping
 from .base import Panel
 from .objects_table import ObjectsRow, ObjectsTable
@@ -125,7 +125,7 @@ class ObjectsPanel(Panel):
         column.addWidget(self.table)
         column.addWidget(self.summary)
         column.addWidget(self.tools)
-        column.addWidget(first_of(self.object_state, self.hint))
+        column.addWidget(first_visible(self.object_state, self.hint))
         buttons = QGridLayout()
         buttons.setSpacing(4)
         for index, button in enumerate(

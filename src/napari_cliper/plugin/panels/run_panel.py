@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from .. import ui_text
 from ..qt.menu_button import MenuButton
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 
 
 @dataclass(frozen=True)

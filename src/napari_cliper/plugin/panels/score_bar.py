@@ -9,7 +9,7 @@ from qtpy.QtCore import QModelIndex, QObject, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QStyledItemDelegate, QStyleOptionViewItem
 
-from ..qt.tones import Tone
+from ..qt.theme_colours import Tone
 from ..ui_text import classes as ui_text
 
 SCORE_ROLE = int(Qt.ItemDataRole.UserRole) + 2

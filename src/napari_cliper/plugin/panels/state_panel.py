@@ -9,7 +9,7 @@ from typing import Literal
 
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
-from ..qt.tones import IN_A_LINE, set_tone
+from ..qt.theme_colours import IN_A_LINE, set_tone
 from ..qt.wrapping_label import wrapping
 
 

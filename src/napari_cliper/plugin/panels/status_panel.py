@@ -21,7 +21,7 @@ from superqt import QElidingLabel
 
 from ...segmentation import Progress
 from .. import ui_text
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 from ..qt.wrapping_label import wrapping
 from .state_panel import StateButton
 

@@ -14,7 +14,7 @@ from .. import ui_text
 from ..qt.accordion import Fold
 from ..qt.eliding_combo_box import ElidingComboBox
 from ..qt.labelled_slider import LabelledSlider
-from ..qt.tones import set_tone
+from ..qt.theme_colours import set_tone
 from ..ui_text import ThresholdTexts
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import (
 )
 
 from .. import ui_text
-from ..qt.tones import Tone, set_tone
+from ..qt.theme_colours import Tone, set_tone
 from ..qt.wrapping_label import wrapping
 from .base import Panel
 

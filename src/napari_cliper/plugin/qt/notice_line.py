@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
-from .tones import IN_A_LINE, set_tone
+from .theme_colours import IN_A_LINE, set_tone
 
 
 def notice_line(line: QWidget, buttons: Iterable[QPushButton]) -> QElidingLabel:

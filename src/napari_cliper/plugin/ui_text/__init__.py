@@ -10,9 +10,9 @@ from .classes import *
 from .common import *
 from .demo import *
 from .engine import *
-from .exchange import *
 from .frame import *
 from .image import *
+from .import_export import *
 from .memory import *
 from .object_tool import *
 from .objects import *

@@ -36,14 +36,14 @@ PLANES_BYTES = 1 << 28
 _OPEN = -1
 
 
-class Packed(NamedTuple):
+class CompressedLabels(NamedTuple):
     """Labels of a chunk, compressed, and how many pixels have each label, (T + 1,)."""
 
     labels: bytes
     counts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, labels: LabelArray, classes: int) -> Packed:
+    def of(cls, labels: LabelArray, classes: int) -> CompressedLabels:
         """Compress and count labels."""
         counts = np.bincount(labels.ravel(), minlength=classes + 1)
         return cls(zlib.compress(labels.tobytes(), 1), counts)
@@ -73,7 +73,7 @@ class WordLabels:
 
     def __init__(self, scores: ScoreMaps, stage: Stage, thresholds: Thresholds) -> None:
         self.scores, self.stage, self.thresholds = scores, stage, thresholds
-        self._packed: dict[Window, Packed] = {}
+        self._packed: dict[Window, CompressedLabels] = {}
         self._parts = RecentCache[Window, LiveLabels](
             PLANES_BYTES, at_least=1, size=lambda one: one.nbytes + one.scores.nbytes
         )
@@ -86,18 +86,18 @@ class WordLabels:
             return sum(len(one.labels) for one in self._packed.values()) + self._parts.nbytes
 
     @property
-    def known(self) -> dict[Window, Packed]:
+    def known(self) -> dict[Window, CompressedLabels]:
         """The labels of the chunks that were computed."""
         with self._lock:
             return dict(self._packed)
 
-    def labels(self, chunk: Window) -> Packed:
+    def labels(self, chunk: Window) -> CompressedLabels:
         """The labels of a chunk."""
         with self._lock:
             found = self._packed.get(chunk)
         if found is None:
             labels = self.scores.to_labels(self.thresholds, stage=self.stage, window=chunk)
-            found = Packed.of(labels, len(self.scores.classes))
+            found = CompressedLabels.of(labels, len(self.scores.classes))
             with self._lock:
                 self._packed[chunk] = found
         return found
@@ -276,7 +276,7 @@ class LabelsByChunk(LazyArray):
                 packed = self.words.labels(chunk)
             else:
                 labels = self._hinted.labels(self.words, chunk)
-                packed = Packed.of(labels, len(self._counts) - 1)
+                packed = CompressedLabels.of(labels, len(self._counts) - 1)
             with self._lock:
                 if chunk not in self._known:
                     self._known[chunk] = packed

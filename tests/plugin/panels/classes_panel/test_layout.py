@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.plugin.panels.classes_model import Column
-from napari_cliper.plugin.qt.tones import tone_colours
+from napari_cliper.plugin.qt.theme_colours import tone_colours
 
 
 @pytest.mark.parametrize("count", [3, 150])

@@ -9,7 +9,7 @@ _BY_HAND = Qt.WidgetAttribute.WA_WState_ExplicitShowHide
 _SHOWN_OR_HIDDEN = (QEvent.Type.ShowToParent, QEvent.Type.HideToParent)
 
 
-class FirstOf(QWidget):
+class FirstVisible(QWidget):
     """Shows the first widget that is not hidden by `setVisible` or `hide`; the others wait."""
 
     def __init__(self) -> None:
@@ -46,9 +46,9 @@ class FirstOf(QWidget):
             self.setVisible(bool(wanted))  # without the spacing of a layout around it
 
 
-def first_of(*widgets: QWidget) -> FirstOf:
+def first_visible(*widgets: QWidget) -> FirstVisible:
     """Return a place for widgets, the most important first."""
-    place = FirstOf()
+    place = FirstVisible()
     for widget in widgets:
         place.add(widget)
     return place

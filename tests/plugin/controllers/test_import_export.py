@@ -20,7 +20,7 @@ from napari_cliper.io.writers.coco import write_coco
 from napari_cliper.io.writers.png import write_indexed_png
 from napari_cliper.labels.label_class import ClassRow
 from napari_cliper.labels.labelled_image import LabelledImage
-from napari_cliper.plugin.controllers import exchange
+from napari_cliper.plugin.controllers import import_export
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.export_choice import ExportChoice, last_choice
 from napari_cliper.plugin.panels.export_panel import ExportRequest
@@ -40,7 +40,7 @@ def annotation(dock):
 
 
 def wait(dock, qtbot):
-    qtbot.waitUntil(lambda: dock.exchange.idle, timeout=20_000)
+    qtbot.waitUntil(lambda: dock.import_export.idle, timeout=20_000)
 
 
 def message(dock):
@@ -49,7 +49,7 @@ def message(dock):
 
 def export(dock, qtbot, folder, *formats, overwrite=False):
     request = ExportRequest(folder, formats, overwrite, every_image=False)
-    dock.exchange.write(
+    dock.import_export.write(
         request, dock.annotation_controller.current(), dock.project_controller.exported()
     )
     wait(dock, qtbot)
@@ -203,7 +203,7 @@ def test_nothing_to_export(dock, tmp_path):
     panel.setValue(ExportChoice(("fiji",), (), str(tmp_path / "out")))
     assert not panel.export_button.isEnabled()
     assert "no annotation" in panel.export_button.toolTip()
-    dock.exchange.export()  # as by a press in the moment in which the annotation went
+    dock.import_export.export()  # as by a press in the moment in which the annotation went
     assert "no annotation" in message(dock)
     assert not (tmp_path / "out").exists()
 
@@ -223,7 +223,7 @@ def from_elsewhere(tmp_path):
 
 def answer(monkeypatch, fill):
     """What a person chooses in the dialog."""
-    monkeypatch.setattr(exchange.ImportDialog, "exec", fill)
+    monkeypatch.setattr(import_export.ImportDialog, "exec", fill)
 
 
 def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatch, from_elsewhere):
@@ -255,7 +255,7 @@ def test_classes_go_by_name_and_new_ones_are_asked_about(dock, qtbot, monkeypatc
 def test_a_class_can_be_left_out_and_an_import_called_off(dock, qtbot, monkeypatch, from_elsewhere):
     path, labels = from_elsewhere
     answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Rejected)
-    dock.exchange.read(path)
+    dock.import_export.read(path)
     wait(dock, qtbot)
     assert not annotation(dock).layer.data.any()
     assert "Nothing was imported" in message(dock)
@@ -265,7 +265,7 @@ def test_a_class_can_be_left_out_and_an_import_called_off(dock, qtbot, monkeypat
         return QDialog.DialogCode.Accepted
 
     answer(monkeypatch, fill)
-    dock.exchange.read(path)
+    dock.import_export.read(path)
     wait(dock, qtbot)
     assert not annotation(dock).layer.data[labels == 7].any()
     assert annotation(dock).layer.data[labels == 1].all()
@@ -279,13 +279,13 @@ def test_the_image_of_a_data_set_is_found_by_its_name(dock, qtbot, tmp_path):
     images = [LabelledImage(name, labels if name == "scene" else labels[:9, :9], rows)
               for name in ("other", "scene", "third")]  # fmt: skip
     write_coco(tmp_path / "set.json", images)
-    dock.exchange.read(tmp_path / "set.json")
+    dock.import_export.read(tmp_path / "set.json")
     wait(dock, qtbot)
     mine = annotation(dock)
     label = next(n for n, row in mine.classes.items() if row.name == "fibre")
     np.testing.assert_array_equal(mine.layer.data == label, labels == 1)
     dock.viewer.layers["scene"].name = "elsewhere"
-    dock.exchange.read(tmp_path / "set.json")
+    dock.import_export.read(tmp_path / "set.json")
     wait(dock, qtbot)
     assert "elsewhere" in message(dock)
     assert "third" in message(dock)
@@ -316,7 +316,7 @@ def test_planes_of_a_data_set_come_back_onto_their_planes(
     image = dock.viewer.add_image(np.zeros(labels.shape), name="series")
     image.axis_labels = ("t", "z", "y", "x")
     dock.image_panel.images.setCurrentText("series")
-    dock.exchange.read(path)
+    dock.import_export.read(path)
     wait(dock, qtbot)
     assert "Imported" in message(dock), message(dock)
     expected = labels.copy()
@@ -354,7 +354,7 @@ def test_what_was_imported_stays_said_beside_a_prediction(dock, run, qtbot, sett
     for number, labels in enumerate((predicted, other)):
         path = tmp_path / f"labels {number}.png"
         write_indexed_png(path, LabelledImage("labels", labels, rows))
-        dock.exchange.read(path)
+        dock.import_export.read(path)
         wait(dock, qtbot)
         settle(dock)
         assert message(dock).startswith(f"Imported {path}: ")
@@ -371,7 +371,7 @@ def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
         tmp_path / "small.png",
         LabelledImage("small", np.ones((9, 9), np.uint8), {1: ClassRow("a")}),
     )
-    dock.exchange.read(tmp_path / "small.png")
+    dock.import_export.read(tmp_path / "small.png")
     wait(dock, qtbot)
     assert "9 x 9" in message(dock)
 
@@ -379,7 +379,7 @@ def test_labels_of_another_size_are_refused(dock, qtbot, tmp_path):
 @pytest.mark.one_binding
 def test_a_file_that_is_no_labels(dock, qtbot, tmp_path):
     (tmp_path / "broken.json").write_text(json.dumps({"images": 3}))
-    dock.exchange.read(tmp_path / "broken.json")
+    dock.import_export.read(tmp_path / "broken.json")
     wait(dock, qtbot)
     assert "broken.json" in message(dock)
     assert dock.run_panel.run_button.isEnabled()
@@ -396,7 +396,7 @@ def test_what_was_exported_comes_back(accepted, qtbot, tmp_path, monkeypatch, su
             export(accepted, qtbot, folder, format_name)
             (path,) = [p for p in folder.glob("[!.]*") if p.name != "instances.json"]
             accepted.viewer.layers.remove(annotation(accepted).layer)
-            accepted.exchange.read(path)
+            accepted.import_export.read(path)
             wait(accepted, qtbot)
             np.testing.assert_array_equal(annotation(accepted).layer.data, before)
 
@@ -407,12 +407,12 @@ def test_labels_go_onto_the_image_they_were_asked_for(dock, qtbot, monkeypatch, 
     answer(monkeypatch, lambda _dialog: QDialog.DialogCode.Accepted)
     other = dock.viewer.add_image(np.zeros((96, 128)), name="other")
     dock.image_panel.images.setCurrentText("scene")
-    dock.exchange.read(path)
+    dock.import_export.read(path)
     dock.image_panel.images.setCurrentText("other")
     wait(dock, qtbot)
     assert dock.annotation_controller.of(other) is None
     np.testing.assert_array_equal(annotation(dock).layer.data > 0, labels > 0)
-    dock.exchange.read(path)
+    dock.import_export.read(path)
     dock.viewer.layers.remove(other)
     wait(dock, qtbot)
     assert "other was removed" in message(dock)

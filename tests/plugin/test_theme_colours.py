@@ -7,7 +7,7 @@ from napari.utils.theme import get_theme
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QLineEdit
 
-from napari_cliper.plugin.qt.tones import set_tone, tone_colours, tone_style
+from napari_cliper.plugin.qt.theme_colours import set_tone, tone_colours, tone_style
 
 pytestmark = pytest.mark.one_binding
 

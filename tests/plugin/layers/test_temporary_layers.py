@@ -9,8 +9,8 @@ import pytest
 from napari.layers import Labels, Points
 from qtpy.QtCore import QObject
 
-from napari_cliper.plugin.layers import passing_layers
-from napari_cliper.plugin.layers.passing_layers import PassingLayer
+from napari_cliper.plugin.layers import temporary_layers
+from napari_cliper.plugin.layers.temporary_layers import TemporaryLayer
 
 pytestmark = pytest.mark.one_binding
 
@@ -30,7 +30,7 @@ def test_a_series_shows_one_layer_again(viewer, qtbot):
     image = viewer.layers["image"]
     added = []
     viewer.layers.events.inserted.connect(lambda event: added.append(event.value))
-    passing = PassingLayer(QObject(viewer.window._qt_window), viewer, 20)
+    passing = TemporaryLayer(QObject(viewer.window._qt_window), viewer, 20)
     passing.show(labels(1))
     qtbot.waitUntil(lambda: not added[0].visible)
     viewer.add_labels(np.zeros((8, 8), int), name="above")
@@ -47,7 +47,7 @@ def test_a_series_shows_one_layer_again(viewer, qtbot):
 
 @pytest.mark.parametrize("other", [labels(1, side=4), Points([(1, 1)], name="next place")])
 def test_another_kind_or_size_replaces_it(viewer, other):
-    passing = PassingLayer(QObject(viewer.window._qt_window), viewer, 1000)
+    passing = TemporaryLayer(QObject(viewer.window._qt_window), viewer, 1000)
     passing.show(labels(1))
     passing.show(other)
     assert [layer.name for layer in viewer.layers] == ["image", other.name]
@@ -55,14 +55,14 @@ def test_another_kind_or_size_replaces_it(viewer, other):
 
 
 def test_it_is_removed_when_nothing_follows(viewer, qtbot, monkeypatch):
-    monkeypatch.setattr(passing_layers, "KEPT", 20)
-    passing = PassingLayer(QObject(viewer.window._qt_window), viewer, 10)
+    monkeypatch.setattr(temporary_layers, "KEPT", 20)
+    passing = TemporaryLayer(QObject(viewer.window._qt_window), viewer, 10)
     passing.show(labels(1))
     qtbot.waitUntil(lambda: len(viewer.layers) == 1)
 
 
 def test_a_layer_that_the_user_removed_is_shown_anew(viewer):
-    passing = PassingLayer(QObject(viewer.window._qt_window), viewer, 1000)
+    passing = TemporaryLayer(QObject(viewer.window._qt_window), viewer, 1000)
     passing.show(labels(1))
     viewer.layers.remove("changed")
     passing.show(labels(2))
@@ -71,7 +71,7 @@ def test_a_layer_that_the_user_removed_is_shown_anew(viewer):
 
 
 def test_what_others_left_out_of_garbage_collections_stays_out(viewer):
-    passing = PassingLayer(QObject(viewer.window._qt_window), viewer, 1000)
+    passing = TemporaryLayer(QObject(viewer.window._qt_window), viewer, 1000)
     for set_aside in (True, False):
         gc.freeze() if set_aside else gc.unfreeze()
         passing.show(labels(1))

@@ -34,7 +34,7 @@ from .project_files import Gather, ProjectImages
 FILES_NAMED = 4
 
 
-class Exchange(Controller):
+class ImportExport(Controller):
     """Export and import, each in a thread.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import IO
 import platformdirs
 
 IN_MEMORY = 512_000_000
-"""Bytes of all `Packed` in memory; more is in a file, as long as its disk has room."""
+"""Bytes of all `CompressedBytes` in memory; more is in a file, as long as its disk has room."""
 
 
 class _Store:
@@ -77,7 +77,7 @@ class _Store:
 _STORE = _Store()
 
 
-class Packed:
+class CompressedBytes:
     """Bytes that are in memory, or in a temporary file if all others take `IN_MEMORY`.
 
     The file has no name, and its space is used again when the object is gone.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 @contextmanager
-def full_when_short(path: Path) -> Iterator[None]:
+def full_disk_errors(path: Path) -> Iterator[None]:
     """Context manager that turns an OSError without an error number into a full disk error.
 
     Raises

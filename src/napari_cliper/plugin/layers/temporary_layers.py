@@ -15,13 +15,13 @@ from ..qt.timers import once
 from .image_layers import OUTPUT_KEY
 from .quick_layers import SoonShown, drawn_when_used
 
-PASSING = "passing"
+TEMPORARY = "temporary"
 """The key that marks a temporary layer in its metadata."""
 
 KEPT = 5000  # ms for which a hidden layer can be shown again
 
 
-class PassingLayer(QObject):
+class TemporaryLayer(QObject):
     """Shows one layer at a time on top for some milliseconds; the active layer stays active.
 
     Afterwards the layer is hidden and soon removed. It is not removed at once, because a series of
@@ -59,7 +59,7 @@ class PassingLayer(QObject):
             take_away(self._viewer, layer)
 
     def _add(self, layer: Layer) -> None:
-        layer.metadata = {**layer.metadata, OUTPUT_KEY: {PASSING: True}}
+        layer.metadata = {**layer.metadata, OUTPUT_KEY: {TEMPORARY: True}}
         layer.visible = False
         selection = self._viewer.layers.selection
         active, chosen = selection.active, set(selection)
