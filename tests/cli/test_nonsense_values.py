@@ -9,6 +9,7 @@ import sys
 import zlib
 from pathlib import Path
 
+import distributed
 import numpy as np
 import pytest
 import tifffile
@@ -93,6 +94,21 @@ def test_a_tile_cache_that_would_keep_nothing(segment, tmp_path, monkeypatch):
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 1
     assert "new: there is no permission. Choose a folder" in " ".join(result.stderr.split())
+
+
+def test_workers_that_do_not_start_in_time(tmp_path, monkeypatch):
+    image = tmp_path / "image.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 80), np.uint8)).save(image)
+
+    def busy(**_: object) -> None:
+        raise OSError("Timed out trying to connect")
+
+    monkeypatch.setattr(distributed, "LocalCluster", busy)
+    given = ["segment", str(image), "--labels", "nucleus", "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*given, "--model", "demo", "--workers", "2"])
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "The 2 workers do not start (Timed out trying to connect). Wait until" in said
 
 
 def test_contrast_that_would_change_nothing(segment, tmp_path):

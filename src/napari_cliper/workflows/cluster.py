@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -87,7 +87,7 @@ class Cluster:
         InvalidInputError
             If distributed is not installed.
         WorkerLostError
-            If the scheduler does not answer.
+            If the scheduler does not answer, or the workers do not start.
         """
         try:
             from distributed import Client, LocalCluster, Security  # noqa: PLC0415 - optional
@@ -102,22 +102,28 @@ class Cluster:
                 yield place
             return
         security = Security.temporary()
-        with (
-            LocalCluster(
-                n_workers=self.workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=LOOPBACK,  # None would take port 8787 on all interfaces
-                worker_dashboard_address=LOOPBACK,
-                silence_logs=logging.CRITICAL,
-                security=security,
-                memory_limit=0,
-            ) as cluster,
-            Client(cluster, security=security, set_as_default=False) as client,
-            Workplace.on(client, setup, shares_gpus=True) as place,
-        ):
-            yield place
+        with ExitStack() as stack:
+            try:
+                cluster = LocalCluster(
+                    n_workers=self.workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=LOOPBACK,  # None would take port 8787 on all interfaces
+                    worker_dashboard_address=LOOPBACK,
+                    silence_logs=logging.CRITICAL,
+                    security=security,
+                    memory_limit=0,
+                )
+                stack.enter_context(cluster)
+                client = Client(cluster, security=security, set_as_default=False)
+                stack.enter_context(client)
+            except OSError as error:
+                raise WorkerLostError(
+                    f"The {self.workers} workers do not start ({error}). Wait until this machine "
+                    "has less to do, or give fewer --workers."
+                ) from error
+            yield stack.enter_context(Workplace.on(client, setup, shares_gpus=True))
 
 
 def _connected(address: str, monitor: Monitor) -> Client:
