@@ -96,6 +96,7 @@ def cancel(window):
     started = time.monotonic()
     window.until(panel.run_button.isEnabled)
     seen = {"seconds": time.monotonic() - started, "cancelled": window.message}
+    seen["waiting"] = os.environ.get("OMP_WAIT_POLICY")
     seen["imported"] = hasattr(sys.modules.get("napari_cliper.segmentation.segmenter"), "Segmenter")
     panel.run_button.click()
     window.until(lambda: "PyTorch" in dock.status_panel.stage.text())

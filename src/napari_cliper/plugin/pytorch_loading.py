@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..segmentation import Progress, Report
+from ..segmentation import Progress, Report, wait_passively
 from . import ui_text
 
 _SEGMENTER = "napari_cliper.segmentation.segmenter"
@@ -22,7 +22,8 @@ def load_pytorch(report: Report = lambda progress: None) -> None:
     """Import the engine and PyTorch with it; call it in a thread.
 
     Takes seconds the first time, longer on a slow disk, and cannot be interrupted. Several threads
-    may call it at once: all of them return when the one import has ended.
+    may call it at once: all of them return when the one import has ended. PyTorch's threads sleep
+    while they wait, which leaves the cores to the window.
 
     Parameters
     ----------
@@ -32,6 +33,7 @@ def load_pytorch(report: Report = lambda progress: None) -> None:
     if hasattr(sys.modules.get(_SEGMENTER), "Segmenter"):
         return
     report(Progress(ui_text.LOADING_PYTORCH, 0, 0))
+    wait_passively()
     if sys.platform == "linux":
         # In the order in which `import torch` opens them.
         _open_library("torch", "lib/libtorch_global_deps.so", os.RTLD_NOW | os.RTLD_GLOBAL)
