@@ -72,6 +72,7 @@ def test_what_a_thread_accepts_is_what_whole_arrays_accept():
             array[region] = part
         for now, then in zip(store.read(WHOLE), expected, strict=True):
             np.testing.assert_array_equal(now, then)
+        edits.catch_up(fully=True)
         np.testing.assert_array_equal(edits.window, expected[0][edits.region])
         edits.undo()
         for now, then in zip(store.read(WHOLE), painted, strict=True):

@@ -62,6 +62,7 @@ def test_accepted_pixels_follow_several_hints_and_their_undo_as_in_arrays_in_mem
         assert followed.pixels == np.count_nonzero(moved) > 100
         assert not edits.take_followed(followed.fork, followed.changes)
         np.testing.assert_array_equal(store.read_labels(WHOLE), expected)
+        edits.catch_up(fully=True)
         np.testing.assert_array_equal(edits.window, expected[:40, 10:60])
         np.testing.assert_array_equal(store.read_edit_mask(WHOLE), edit_mask)
     np.testing.assert_array_equal(expected, labels)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_cliper.demo.scenes import make_scene
+from napari_cliper.plugin.controllers import kept_results
 from napari_cliper.plugin.panels.annotation_panel import AnnotationChoice
 
 pytestmark = pytest.mark.one_binding
@@ -244,18 +245,18 @@ def test_regions_of_one_plane_are_distinguished(stack, run):
     assert stack.shown is whole
 
 
-def test_results_that_take_too_much_memory_go_and_say_so(stack, run, settle):
+def test_results_that_take_too_much_memory_go_and_say_so(stack, run, settle, monkeypatch):
     layer = stack.shown.predictions["refined"].layer
     held = [
         one.shown.nbytes + sum(a.nbytes for a in one.labels.values()) for one in stack.result.kept
     ]
     assert stack.result.kept.nbytes >= sum(held)  # labels are held beside the scores
-    stack.result.kept.capacity = stack.result.kept.nbytes
+    monkeypatch.setattr(kept_results, "RESULT_BYTES", stack.result.kept.nbytes)
     before = layer.data[0].copy()
     go_to(stack, 3)
     run(stack)
     settle(stack)
-    stack.result.kept.capacity = 1
+    monkeypatch.setattr(kept_results, "RESULT_BYTES", 1)
     go_to(stack, 2)
     go_to(stack, 0)
     assert "removed to free memory" in disabled_because(stack)

@@ -26,6 +26,10 @@ IN_ADVANCE = 2
 """Tasks for each worker that the scheduler knows at a time."""
 
 SECONDS_TO_CONNECT = 30
+"""To a running scheduler."""
+
+SECONDS_TO_START = 180
+"""For workers on this machine to answer: they import PyTorch, beside whatever else runs here."""
 
 WORKERS_PER_CORE = 4
 """Most workers on this machine for each CPU core; each runs one thread and takes 1 GB or more."""
@@ -90,7 +94,8 @@ class Cluster:
             If the scheduler does not answer, or the workers do not start.
         """
         try:
-            from distributed import Client, LocalCluster, Security  # noqa: PLC0415 - optional
+            import dask  # noqa: PLC0415 - optional, as distributed is
+            from distributed import Client, LocalCluster, Security  # noqa: PLC0415
         except ImportError as error:
             raise InvalidInputError(
                 'Workers need dask.distributed. Install it with pip install "napari-cliper'
@@ -102,7 +107,9 @@ class Cluster:
                 yield place
             return
         security = Security.temporary()
+        waiting = {"distributed.comm.timeouts.connect": SECONDS_TO_START}
         with ExitStack() as stack:
+            stack.enter_context(dask.config.set(waiting))
             try:
                 cluster = LocalCluster(
                     n_workers=self.workers,
