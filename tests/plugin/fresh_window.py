@@ -5,12 +5,15 @@ as JSON; the first one needs the address of a hub in the environment. It is a pr
 because PyTorch beside a live OpenGL canvas is what may crash.
 """
 
+import gc
 import json
 import os
 import sys
 import time
+import weakref
 
 import napari
+import numpy as np
 from huggingface_hub import constants
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
@@ -87,6 +90,8 @@ def download(window):
 def cancel(window):
     """Press Run, Cancel it while PyTorch is imported, and press Run again at once."""
     dock, panel = window.dock, window.dock.run_panel
+    spare = weakref.ref(window.viewer.add_image(np.zeros((8, 8)), name="spare"))
+    window.viewer.layers.selection.active = window.viewer.layers["scene"]
     dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
     dock.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre")
     window.until(panel.run_button.isEnabled)
@@ -102,6 +107,11 @@ def cancel(window):
     window.until(lambda: "PyTorch" in dock.status_panel.stage.text())
     window.until(lambda: dock.job is None)
     window.for_seconds(0.5)  # a late result would come
+    seen["examined"] = [len(gc.get_objects()) / gc.get_freeze_count()]
+    window.viewer.layers.remove("spare")
+    window.for_seconds(0.2)
+    seen["freed"] = spare() is None
+    seen["examined"].append(len(gc.get_objects()) / gc.get_freeze_count())
     seen["layers"] = [layer.name for layer in window.viewer.layers]
     return seen
 

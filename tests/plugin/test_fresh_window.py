@@ -52,4 +52,6 @@ def test_cancel_while_pytorch_is_loaded_and_run_again():
     assert LOADING_PYTORCH in found["stages"]
     assert "4 of 4 classes" in found["message"]
     assert found["layers"] == ["scene", "scene prediction"]
+    assert max(found["examined"]) < 0.5  # of the objects, by garbage collections
+    assert found["freed"]  # a layer that was there before PyTorch
     assert found["block"] < 3  # likewise; the longest time for which the window stood still

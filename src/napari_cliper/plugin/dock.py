@@ -48,6 +48,7 @@ from .controllers.tools import ToolController
 from .controllers.weights import WeightsController
 from .dock_panels import DockPanels
 from .engine_session import Session
+from .garbage import free_removed_layers
 from .napari_version import check_napari
 from .panel_table import PANELS
 from .panels.base import Panel
@@ -86,6 +87,7 @@ class CliperWidget(DockPanels):
         self._add_projects()
         self._add_panels()
         self._field_keys = FieldKeys(self)
+        free_removed_layers(napari_viewer)
         napari_viewer.events.theme.connect(self._on_theme)
         self._on_theme()
         self.state.inputs_changed.emit()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..segmentation import Progress, Report, wait_passively
 from . import ui_text
+from .garbage import set_aside
 
 _SEGMENTER = "napari_cliper.segmentation.segmenter"
 
@@ -23,7 +24,8 @@ def load_pytorch(report: Report = lambda progress: None) -> None:
 
     Takes seconds the first time, longer on a slow disk, and cannot be interrupted. Several threads
     may call it at once: all of them return when the one import has ended. PyTorch's threads sleep
-    while they wait, which leaves the cores to the window.
+    while they wait, which leaves the cores to the window, and garbage collections pass over its
+    modules.
 
     Parameters
     ----------
@@ -40,6 +42,7 @@ def load_pytorch(report: Report = lambda progress: None) -> None:
         _open_library("torch", "lib/libtorch.so", os.RTLD_NOW)
     with _no_garbage_collection():
         import_module(_SEGMENTER)
+        set_aside()
 
 
 @contextmanager

@@ -1,0 +1,38 @@
+"""Keep garbage collection short in a window that has loaded PyTorch.
+
+A full collection looks at every object of the process and stops the window meanwhile: for half a
+second with PyTorch's modules. napari collects whenever a layer is removed.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+from napari.viewer import Viewer
+from qtpy.QtCore import QTimer
+
+
+def set_aside() -> None:
+    """Let collections pass over all objects that there are now, such as those of modules."""
+    gc.freeze()
+
+
+def free_removed_layers(viewer: Viewer) -> None:
+    """Let the memory of a removed layer become free, even if the layer was set aside.
+
+    Has an effect once for each viewer.
+    """
+    viewer.layers.events.removing.connect(_on_removing)
+
+
+def _on_removing(event: Any) -> None:
+    layer = event.source[event.index]
+    if gc.get_freeze_count() and not any(one is layer for one in gc.get_objects()):
+        gc.unfreeze()
+        QTimer.singleShot(0, _collect_and_set_aside)  # when nothing refers to the layer any more
+
+
+def _collect_and_set_aside() -> None:
+    gc.collect()
+    set_aside()
