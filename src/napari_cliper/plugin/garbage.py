@@ -28,7 +28,7 @@ def free_removed_layers(viewer: Viewer) -> None:
 
 def _on_removing(event: Any) -> None:
     layer = event.source[event.index]
-    if gc.get_freeze_count() and not any(one is layer for one in gc.get_objects()):
+    if not any(one is layer for one in gc.get_objects()):  # they are those that are not set aside
         gc.unfreeze()
         QTimer.singleShot(0, _collect_and_set_aside)  # when nothing refers to the layer any more
 
