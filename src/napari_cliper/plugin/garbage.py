@@ -1,6 +1,6 @@
 """Keep garbage collection short in a window that has loaded PyTorch.
 
-A full collection looks at every object of the process and stops the window meanwhile: for half a
+A full collection visits every object of the process and stops the window meanwhile: for half a
 second with PyTorch's modules. napari collects whenever a layer is removed.
 """
 

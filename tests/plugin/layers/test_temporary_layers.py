@@ -72,9 +72,7 @@ def test_a_layer_that_the_user_removed_is_shown_anew(viewer):
 
 def test_what_others_left_out_of_garbage_collections_stays_out(viewer):
     passing = TemporaryLayer(QObject(viewer.window._qt_window), viewer, 1000)
-    for set_aside in (True, False):
-        gc.freeze() if set_aside else gc.unfreeze()
-        passing.show(labels(1))
-        passing.clear()
-        assert (gc.get_freeze_count() > len(gc.get_objects())) == set_aside
     gc.freeze()
+    passing.show(labels(1))
+    passing.clear()
+    assert gc.get_freeze_count() > len(gc.get_objects())

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import numpy as np
 from napari.layers import Labels, Layer, Points
 from napari.viewer import Viewer
@@ -97,25 +93,6 @@ class TemporaryLayer(QObject):
 
 
 def take_away(viewer: Viewer, layer: Layer) -> None:
-    """Remove a temporary layer if it is in the viewer, without blocking the window for long."""
+    """Remove a temporary layer if it is in the viewer."""
     if layer in viewer.layers:
-        with _quick_collection():
-            viewer.layers.remove(layer)
-
-
-@contextmanager
-def _quick_collection() -> Iterator[None]:
-    """Context manager: exclude the current Python objects from garbage collection.
-
-    napari collects garbage whenever a layer is removed. With PyTorch loaded that takes up to a
-    second, in which the window does nothing. If most objects are left out already, it is quick.
-    Thawing would bring those back that another part of the process has left out for good.
-    """
-    if gc.get_freeze_count() > len(gc.get_objects()):
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
+        viewer.layers.remove(layer)
