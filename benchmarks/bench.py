@@ -19,11 +19,11 @@ import torch
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
 from napari_cliper.segmentation.features.preprocessing import (
     normalised,
-    patch_aligned_shape,
     resized,
     squashed,
 )
 from napari_cliper.segmentation.prompts import TEMPLATES, fill
+from napari_cliper.segmentation.working_size import patch_aligned_shape
 
 BACKGROUND = ("sky", "grass")
 MEGABYTE = 1e6
