@@ -16,6 +16,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -138,7 +139,8 @@ def costs(folder: Path, device: str, precision: str, *, quick: bool) -> dict[str
     for refiner, tile in (("none", side // 4), ("pamr", side // 4), ("stable-diffusion", 512)):
         if quick and refiner == "stable-diffusion":
             continue  # its tiles are larger than the image
-        tiled = bench.segmenter(precision, refiner=refiner, tiles=Tiles(tile), shorter_side=None)
+        changes = {"refiner": refiner, "tiles": Tiles(tile), "shorter_side": None}
+        tiled = segmenter.with_config(replace(segmenter.config, **changes))
         name = f"{refiner}, tiles of {tile} px"
         with tempfile.TemporaryDirectory() as temporary:
             unknown = partial(first_of_tiles, tiled, scene, Path(temporary))
