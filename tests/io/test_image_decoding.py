@@ -16,7 +16,7 @@ from PIL import Image
 from napari_cliper.annotation.project.image_files import images_in
 from napari_cliper.evaluation.ground_truth import read_numbers
 from napari_cliper.io.files import FileError
-from napari_cliper.io.images import read_image_file
+from napari_cliper.io.images import read_image_file, read_image_with_axes
 from napari_cliper.io.readers.label_files import read_labels
 from napari_cliper.segmentation import InvalidInputError
 
@@ -188,6 +188,17 @@ def test_channels_are_planes_and_the_fourth_is_no_transparency(tmp_path):
     np.testing.assert_array_equal(read_image_file(path), COLOURS)
     tifffile.imwrite(path, spectral, photometric="rgb", extrasamples=["unassalpha"])
     np.testing.assert_array_equal(read_image_file(path), spectral)
+
+
+def test_planes_that_are_stored_like_colours_are_planes(tmp_path):
+    path = tmp_path / "a.tif"
+    for planes in (3, 4):
+        array = np.arange(planes * 96 * 128, dtype=np.uint16).reshape(planes, 96, 128)
+        separate = {"photometric": "rgb", "planarconfig": "separate"}
+        tifffile.imwrite(path, array, metadata={"axes": "ZYX"}, **separate)
+        found, axes = read_image_with_axes(path)
+        np.testing.assert_array_equal(found, array)
+        assert axes == "ZYX"
 
 
 def test_images_are_upright_and_labels_too(tmp_path):

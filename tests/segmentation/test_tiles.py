@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -178,7 +180,7 @@ def test_bare_background_and_a_tile_without_contrast_get_no_label(scene, segment
     labels = segmenter.score(embedding, CLASSES).to_labels()
     assert labels[:, :192].any()
     assert not labels[:, 240:].any()  # the nearest object ends at column 192
-    with pytest.raises(InvalidInputError, match="All pixels are equal"):
+    with pytest.raises(InvalidInputError, match="are equal: there is nothing to segment"):
         segmenter.embed(np.full((600, 600, 3), 7, np.uint8))
 
 
@@ -271,10 +273,18 @@ def test_a_stopped_run_goes_on_and_new_words_need_no_network(tmp_path, scene):
     assert passes.count == 0
     np.testing.assert_array_equal(again.to_labels(), expected)
 
-    for file in list(folder.iterdir())[:2]:  # damage costs time, not results
-        file.write_bytes(file.read_bytes()[:2000])
+    cut, empty, changed, without, *_ = folder.iterdir()  # damage costs time, not results
+    cut.write_bytes(cut.read_bytes()[:2000])
+    empty.write_bytes(b"")
+    data = changed.read_bytes()
+    changed.write_bytes(data[:5000] + bytes(1000) + data[6000:])
+    with zipfile.ZipFile(without) as whole:
+        left = {name: whole.read(name) for name in whole.namelist() if "numbers" not in name}
+    with zipfile.ZipFile(without, "w") as part:
+        for name, data in left.items():
+            part.writestr(name, data)
     np.testing.assert_array_equal(third.score(embedding, CLASSES).to_labels(), expected)
-    assert passes.count == 2
+    assert passes.count == 4
 
 
 def test_attention_maps_come_back_from_the_store(tmp_path):
@@ -363,6 +373,10 @@ def test_the_cache_is_bounded_and_memory_writes_nothing(tmp_path, scene):
     embedding = memory.embed(scene.image)
     assert len(memory.tile_store.entries) == 2
     assert memory.score(embedding, CLASSES).to_labels().any()  # the others are computed again
+    full = TileCache(tmp_path / "full", unwritten=TileMemory(limit=3_500_000))
+    full.folder.touch()  # as no folder, it takes no files
+    assert segmenter_of(Tiles(256, 64), full).embed(scene.image).tiles is not None
+    assert len(full.unwritten.entries) == 2
 
 
 def test_of_a_pyramid_the_level_that_fits_the_scale_is_read(scene):

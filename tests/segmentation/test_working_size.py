@@ -62,6 +62,9 @@ def test_tiles_fit_the_objects():
             )
             layout = Segmenter(config).layout((20_000, 20_000))
             assert size * layout.scaled[0] / 20_000 == pytest.approx(51, rel=0.05)
+    for refiner, least in (("pamr", Tiles(32)), ("stable-diffusion", Tiles(512, scale=7))):
+        config = SegmentationConfig(model="demo", refiner=refiner)
+        assert tiles_for_objects(0.5, config) == least  # more pixels would show no more
     for size in (0, -3, float("nan"), float("inf")):
         with pytest.raises(InvalidInputError, match="must be above 0"):
             tiles_for_objects(size, config)

@@ -70,6 +70,14 @@ def project(tmp_path):
     return Project.create(tmp_path / "project", paths)
 
 
+def another_computer():
+    """A dask cluster with a thread in the place of another computer."""
+    return LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
+        dashboard_address="127.0.0.1:0", memory_limit=0,
+    )  # fmt: skip
+
+
 class Predictor:
     """Counts its calls; refuses the images whose pixels have these values."""
 
@@ -215,10 +223,7 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
         return stored_prediction(scores, thresholds)
 
     key, found = PredictionKey("key"), []
-    with LocalCluster(  # a thread in the place of another computer
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp", host="127.0.0.1",
-        dashboard_address="127.0.0.1:0", memory_limit=0,
-    ) as cluster:  # fmt: skip
+    with another_computer() as cluster:
         there = on_cluster(Cluster(scheduler=cluster.scheduler_address), job)
         for name, way in (("here", one_by_one(alone)), ("there", there)):
             project = Project.create(tmp_path / name, paths)
@@ -299,3 +304,45 @@ def test_a_large_image_is_read_by_tile_labelled_by_chunk_and_kept_in_a_folder(
     assert predict_images(project, keys[1], one_by_one(predict)).run == ("big",)
     project.remove_image("big")
     assert not list((project.folder / PREDICTIONS).iterdir())
+
+
+def test_a_cluster_labels_a_large_image_by_chunk_and_writes_no_features(
+    tmp_path, monkeypatch, user_cache
+):
+    monkeypatch.setattr(predicting, "LARGE_PIXELS", 100 * 100)
+    monkeypatch.setattr(images, "LAZY_PIXELS", 100 * 100)
+    monkeypatch.setattr(labels_by_chunk, "CHUNK", 96)
+    monkeypatch.setattr(labels_by_chunk, "REDUCED_PIXELS", 80 * 80)
+    scene = make_scene((192, 256), 1_000_003, unit=256)
+    paths = [tmp_path / "big.tif", tmp_path / "damaged.tif"]
+    for path in paths:
+        tifffile.imwrite(path, scene.image, tile=(64, 64), photometric="rgb", compression="zlib")
+    data = bytearray(paths[1].read_bytes())
+    data[-4000:] = b"\x7f" * 4000  # pixels of the last tile
+    paths[1].write_bytes(data)
+    config = SegmentationConfig(model="demo", device="cpu", tiles=Tiles(128, 32), refiner="none")
+    classes = all_classes()
+    thresholds = config.settings().thresholds
+    segmenter = Segmenter(config, tile_store=TileMemory())
+
+    def alone(plane, _report):
+        embedding = segmenter.embed(plane.pixels)
+        return stored_prediction(segmenter.score(embedding, classes, background=()), thresholds)
+
+    job = PredictionJob(config, classes, (), thresholds, tiles_on_disk=False)
+    key, found = PredictionKey("key"), []
+    with another_computer() as cluster:
+        there = on_cluster(Cluster(scheduler=cluster.scheduler_address), job)
+        for name, way in (("here", one_by_one(alone)), ("there", there)):
+            project = Project.create(tmp_path / name, paths)
+            made = predict_images(project, key, way)
+            assert (made.run, list(made.problems)) == (("big",), ["damaged"])
+            assert "is damaged" in made.problems["damaged"]
+            found.append(project.prediction("big", key))
+    here, cluster_made = found
+    assert isinstance(cluster_made.labels, StoredLabels)
+    np.testing.assert_array_equal(here.labels[:, :], cluster_made.labels[:, :])
+    np.testing.assert_array_equal(here.labels.counts, cluster_made.labels.counts)
+    np.testing.assert_array_equal(here.uncertainty, cluster_made.uncertainty)
+    assert len(here.labels.found) > 0
+    assert not list(user_cache.rglob("*.zarr.zip"))

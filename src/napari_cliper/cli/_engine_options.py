@@ -85,7 +85,10 @@ class EngineOptions:
         int | None, typer.Option(help="Resize the shorter side to this many pixels.")
     ] = None
     window: Annotated[
-        int | None, typer.Option(help="Side of the sliding windows in pixels; 0 turns them off.")
+        int | None,
+        typer.Option(
+            help="Side of the sliding windows in pixels; 0 turns them off. Not used in tiles."
+        ),
     ] = None
     object_size: Annotated[
         float | None,

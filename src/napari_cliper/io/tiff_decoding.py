@@ -291,7 +291,12 @@ def _tiff_colours(page: Any) -> Colours:
 def _samples_last(
     pixels: NDArray[Any], axes: str, colours: Colours
 ) -> tuple[NDArray[Any], str, Colours]:
-    """Move colour samples to the last axis; samples that are not a colour become channels."""
+    """Move colour samples to the last axis; samples that are not a colour become channels.
+
+    Samples that the metadata name otherwise are no colour: tifffile writes three planes as RGB.
+    """
+    if "S" not in axes and "C" not in axes and colours not in ("white is zero", "palette"):
+        return pixels, axes, "grey"
     if colours in ("grey", "white is zero", "palette"):
         if "S" in axes:
             place = axes.index("S")

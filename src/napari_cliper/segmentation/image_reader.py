@@ -102,7 +102,7 @@ class ImageReader:
         free = devices.free_memory(device)
         for name, ((height, width), patch, heads) in inputs.items():
             patches = height // patch * (width // patch)
-            check_budget(name, shape, patches, heads, device, free)
+            check_budget(name, seen, patches, heads, device, free, tile=layout is not None)
         if self.config.needs_sam:
             check_sam_memory(self.config.sam_model, device, free)
 

@@ -105,7 +105,8 @@ def tiles_for_objects(size: float, config: SegmentationConfig) -> Tiles:
     Parameters
     ----------
     size : float
-        Diameter of the objects in pixels of the image.
+        Diameter of the objects in pixels of the image. Those of less than about 7 px get the
+        smallest tiles: to enlarge them more shows no more of them.
     config : SegmentationConfig
         Its method, model and refiner; its own tiles are ignored.
 
@@ -116,10 +117,9 @@ def tiles_for_objects(size: float, config: SegmentationConfig) -> Tiles:
     """
     if not (math.isfinite(size) and size > 0):
         raise InvalidInputError(f"The object size is {size:g} px; it must be above 0.")
-    seen = size * OBJECTS_ACROSS
-    least = DIFFUSION_SIDE if config.needs_diffusion else SMALLEST_SIDE
-    if seen < least:
-        return Tiles(least, scale=config.settings().shorter_side / seen)
+    seen = max(size * OBJECTS_ACROSS, SMALLEST_SIDE)
+    if config.needs_diffusion and seen < DIFFUSION_SIDE:
+        return Tiles(DIFFUSION_SIDE, scale=config.settings().shorter_side / seen)
     return Tiles(round(seen))
 
 

@@ -134,7 +134,7 @@ def one_by_one(predict: Predict) -> Way:
             try:
                 found = predict(plane, monitor.downloads_only().report)
                 yield plane.name, found
-            except (InvalidInputError, OutOfMemoryError) as error:
+            except ONE_IMAGE as error:  # pixels of a large image are read now
                 yield plane.name, error
 
     return way
@@ -269,8 +269,6 @@ def stored_prediction(
     scores: ScoreMaps,
     thresholds: Thresholds,
     monitor: Monitor | None = None,
-    *,
-    whole: bool = False,
 ) -> StoredPrediction:
     """Return the prediction of an image from its scores, with its final stage.
 
@@ -282,12 +280,10 @@ def stored_prediction(
     thresholds : Thresholds
     monitor : Monitor, optional
         Told of each chunk; can stop in between.
-    whole : bool
-        Label all at once, whatever the size.
     """
     stage = scores.stages[-1]
     labels: Any
-    large = math.prod(scores.shape) > LARGE_PIXELS and not whole
+    large = math.prod(scores.shape) > LARGE_PIXELS
     if large and scores.config.tiles is not None and in_chunks(scores):
         live = live_on_grid(scores)[stage]
         labels = labels_by_chunk(scores, {stage: live}, thresholds)[stage]

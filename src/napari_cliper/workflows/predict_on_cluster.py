@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from zarr.storage import MemoryStore
 
-from ..annotation.project.prediction_store import StoredPrediction
+from ..annotation.project.prediction_store import StoredPrediction, written
+from ..io.files import FileError
 from ..segmentation import (
     ClassPrompt,
     Composite,
     InvalidInputError,
+    LabelsByChunk,
     Monitor,
     OutOfMemoryError,
     Prototypes,
     SegmentationConfig,
     Segmenter,
     Thresholds,
+    TileCache,
+    TileMemory,
 )
 from .cluster import Cluster
 from .predict_images import Plane, Predicted, Way, stored_prediction
@@ -38,6 +43,8 @@ class PredictionJob:
     prototypes : Prototypes, optional
         Not used with another model than theirs.
     prototype_weight : float, optional
+    tiles_on_disk : bool
+        Whether a worker keeps the features of tiles in the cache folder of its user.
     """
 
     config: SegmentationConfig
@@ -46,16 +53,26 @@ class PredictionJob:
     thresholds: Thresholds
     prototypes: Prototypes | None = None
     prototype_weight: float | None = None
+    tiles_on_disk: bool = True
 
 
 def on_cluster(cluster: Cluster, job: PredictionJob) -> Way:
     """Return a function that predicts images on a cluster; their pixels are sent to the workers."""
 
     def way(planes: Iterator[Plane], monitor: Monitor) -> Iterator[Predicted]:
+        unread: list[Predicted] = []
+
+        def sent() -> Iterator[Plane]:
+            for plane in planes:
+                try:
+                    yield plane._replace(pixels=_in_memory(plane.pixels))
+                except FileError as error:
+                    unread.append((plane.name, error))
+
         with cluster.workplace(partial(_Predicting, job), monitor) as place:
-            sent = (one._replace(pixels=_in_memory(one.pixels)) for one in planes)
-            for plane, found in place.each(_predict, sent, monitor):
+            for plane, found in place.each(_predict, sent(), monitor):
                 yield plane.name, found
+        yield from unread
 
     return way
 
@@ -69,7 +86,8 @@ class _Predicting:
 
     def __init__(self, job: PredictionJob) -> None:
         self.job = job
-        self.segmenter = Segmenter(job.config)
+        store = TileCache() if job.tiles_on_disk else TileMemory()
+        self.segmenter = Segmenter(job.config, tile_store=store)
         self.prototypes = job.prototypes
         if self.prototypes is not None and self.prototypes.identity != self.segmenter.identity:
             self.prototypes = None
@@ -85,7 +103,10 @@ class _Predicting:
             prototype_weight=job.prototype_weight,
             pixel_size=plane.pixel_size,
         )
-        return stored_prediction(scores, job.thresholds, whole=True)
+        found = stored_prediction(scores, job.thresholds)
+        if isinstance(found.labels, LabelsByChunk):  # without the scores, to be sent back
+            return replace(found, labels=written(found.labels, MemoryStore()))
+        return found
 
 
 def _predict(own: _Predicting, plane: Plane) -> StoredPrediction | Exception:

@@ -71,8 +71,8 @@ def cost_note(
         free = free_space(store.folder)
         if disk > free:
             raise DiskError(
-                f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e9:.1f} GB in "
-                f"{store.folder}, where {free / 1e9:.1f} GB are free. Choose another folder with "
+                f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e6:,.0f} MB in "
+                f"{store.folder}, where {free / 1e6:,.0f} MB are free. Choose another folder with "
                 "--tile-cache, or larger tiles."
             )
     new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""

@@ -13,7 +13,7 @@ from PIL import Image
 from segmenter_inputs import CLASSES, IMAGE, maps_of
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Segmenter
+from napari_cliper.segmentation import InvalidInputError, SegmentationConfig, Segmenter, Tiles
 from napari_cliper.segmentation.methods import cliper as reading
 from napari_cliper.segmentation.models import loading
 
@@ -104,6 +104,9 @@ def test_strip_is_refused_before_anything_is_loaded(model, monkeypatch):
     patches = {"ViT-B/16": "44,100", "ViT-L/14": "57,600"}[model]
     for words in ("100 x 10000", patches, "GB", "Choose a smaller shorter side"):
         assert words in str(caught.value)
+    tiles = Tiles(64, scale=100)
+    with pytest.raises(InvalidInputError, match="A tile of 64 x 64"):
+        Segmenter(SegmentationConfig(model="demo", device="cpu", tiles=tiles)).embed(strip)
 
 
 def test_budget_follows_the_memory(config, monkeypatch):

@@ -204,12 +204,7 @@ class PredictionStore:
     def _written(self, file: str, labels: LabelsByChunk) -> dict[str, Any]:
         """Write labels by chunk to a new folder; returns what the record says of it."""
         name = f"{file}.{token_hex(4)}.zarr"
-        array = zarr.create_array(
-            self.folder / name, shape=labels.shape, chunks=(CHUNK, CHUNK), dtype=labels.dtype
-        )
-        for chunk in labels.chunks(Window(0, 0, *labels.shape)):
-            array[chunk.slices] = labels[chunk.slices]
-        return {"folder": name, "pixels": labels.counts.tolist()}
+        return {"folder": name, "pixels": written(labels, self.folder / name).counts.tolist()}
 
     def _by_chunk(self, record: Mapping[str, Any], reduced: Any) -> StoredLabels | None:
         """The labels of a large image; None for another one."""
@@ -226,3 +221,18 @@ class PredictionStore:
 
     def _path(self, file: str) -> Path:
         return self.folder / f"{file}.npz"
+
+
+def written(labels: LabelsByChunk, store: Any) -> StoredLabels:
+    """Write all labels of a large image to a new Zarr array, and return those.
+
+    Parameters
+    ----------
+    labels : LabelsByChunk
+        Chunks that are not known yet are computed.
+    store : Path or Zarr store
+    """
+    array = zarr.create_array(store, shape=labels.shape, chunks=(CHUNK, CHUNK), dtype=labels.dtype)
+    for chunk in labels.chunks(Window(0, 0, *labels.shape)):
+        array[chunk.slices] = labels[chunk.slices]
+    return StoredLabels(array, labels.reduced, labels.counts)

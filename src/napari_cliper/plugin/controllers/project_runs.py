@@ -191,7 +191,9 @@ def _run(
         from ...workflows.cluster import Cluster  # noqa: PLC0415 - rarely used
         from ...workflows.predict_on_cluster import on_cluster  # noqa: PLC0415 - torch
 
-        way = on_cluster(Cluster(scheduler=scheduler), _job(request))
+        way = on_cluster(
+            Cluster(scheduler=scheduler), _job(request, tiles_on_disk=session.tiles_on_disk)
+        )
     return work(project, _key(request), way, Monitor(report, should_stop))
 
 
@@ -206,7 +208,7 @@ def _predict(
     return session.predict(one, report, should_stop)
 
 
-def _job(request: Request) -> PredictionJob:
+def _job(request: Request, *, tiles_on_disk: bool) -> PredictionJob:
     """The request as the workers of a cluster take it."""
     from ...workflows.predict_on_cluster import PredictionJob  # noqa: PLC0415 - torch
 
@@ -217,4 +219,5 @@ def _job(request: Request) -> PredictionJob:
         request.thresholds or request.config.settings().thresholds,
         request.prototypes,
         request.prototype_weight,
+        tiles_on_disk,
     )

@@ -106,6 +106,10 @@ def as_rgb(pixels: NDArray[np.uint8]) -> RGBPixels:
 
 def no_contrast(note: str) -> InvalidInputError:
     """Return the error for an image whose pixels are equal after the conversion in `note`."""
+    if not note:
+        return InvalidInputError(
+            "All pixels are equal: there is nothing to segment. Choose another image or region."
+        )
     return InvalidInputError(
         f"All pixels are equal after conversion: {note} Set the contrast limits to the range of "
         "the image."

@@ -36,6 +36,10 @@ class StoredLabels(LabelsByChunk):
         self._counts = counts
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle without the lock, to be sent to another process."""
+        return StoredLabels, (self._stored, self.reduced, self.counts)
+
     @property
     def nbytes(self) -> int:
         """Bytes of memory of what is kept."""

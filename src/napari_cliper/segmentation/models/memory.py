@@ -70,21 +70,30 @@ def check_sam_memory(name: str, device: torch.device, free: int) -> None:
 
 
 def check_budget(
-    name: str, shape: tuple[int, int], patches: int, heads: int, device: torch.device, free: int
+    name: str,
+    shape: tuple[int, int],
+    patches: int,
+    heads: int,
+    device: torch.device,
+    free: int,
+    *,
+    tile: bool = False,
 ) -> None:
-    """Raise an error if the attention for an image does not fit into memory.
+    """Raise an error if the attention for an image or a tile does not fit into memory.
 
     Parameters
     ----------
     name : str
         Name of the network, for the message.
     shape : (int, int)
-        (Y, X) of the image in pixels.
+        (Y, X) of the image or tile in pixels.
     patches, heads : int
         Number of patches and attention heads in one forward pass.
     device : torch.device
     free : int
         Free memory of the device in bytes.
+    tile : bool
+        Whether it is a tile, for the message.
 
     Raises
     ------
@@ -98,8 +107,11 @@ def check_budget(
         if patches > MAX_PATCHES
         else f"and {device} has {free / 1e9:.1f} GB free"
     )
+    one, smaller = "An image", "split the image into pieces that are closer to a square"
+    if tile:
+        one, smaller = "A tile", "smaller tiles, a smaller scale of them, or larger objects"
     raise InvalidInputError(
-        f"An image of {shape[0]} x {shape[1]} pixels has {patches:,} patches for {name}; their "
+        f"{one} of {shape[0]} x {shape[1]} pixels has {patches:,} patches for {name}; their "
         f"attention needs {needed / 1e9:.1f} GB, {reason}. Choose a smaller shorter side, or "
-        "split the image into pieces that are closer to a square."
+        f"{smaller}."
     )

@@ -128,6 +128,8 @@ class TileCache:
         Default: in the user's cache folder.
     limit : int
         Bytes beyond which the least recently used entries are deleted.
+    unwritten : TileMemory, optional
+        Takes the entries that cannot be written, because the disk is full.
 
     Raises
     ------
@@ -137,7 +139,7 @@ class TileCache:
 
     folder: Path = field(default_factory=default_folder)
     limit: int = CACHE_BYTES
-    _unwritten: dict[str, Arrays] = field(default_factory=dict, repr=False)  # the disk was full
+    unwritten: TileMemory = field(default_factory=TileMemory, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse a file, with which there would be no cache."""
@@ -153,20 +155,22 @@ class TileCache:
 
     def __contains__(self, key: str) -> bool:
         """Return whether there is an entry."""
-        return key in self._unwritten or self._path(key).exists()
+        return key in self.unwritten or self._path(key).exists()
 
     def get(self, key: str) -> Arrays | None:
         """Return an entry; None if it is missing or damaged."""
-        if key in self._unwritten:
-            return self._unwritten[key]
+        found = self.unwritten.get(key)
+        if found is not None:
+            return found
         path = self._path(key)
         if not zipfile.is_zipfile(path):  # missing or cut off
             return None
         try:
             with ZipStore(path, mode="r") as store:
-                group = zarr.open_group(store, mode="r")
-                arrays = {name: np.asarray(array[...]) for name, array in group.arrays()}
-        except (OSError, zipfile.BadZipFile, ValueError, KeyError, EOFError):
+                group: Any = zarr.open_group(store, mode="r")
+                names = group.attrs["arrays"]
+                arrays = {name: np.asarray(group[name][...]) for name in names}
+        except (OSError, zipfile.BadZipFile, ValueError, LookupError, TypeError, EOFError):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             return None
@@ -181,7 +185,7 @@ class TileCache:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with ZipStore(part, mode="w") as store:
-                group = zarr.open_group(store, mode="w")
+                group = zarr.open_group(store, mode="w", attributes={"arrays": sorted(arrays)})
                 for name, array in arrays.items():
                     target = group.create_array(
                         name, shape=array.shape, dtype=array.dtype, chunks=array.shape,
@@ -192,7 +196,7 @@ class TileCache:
         except OSError:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
-            self._unwritten[key] = dict(arrays)
+            self.unwritten.put(key, arrays)
 
     def trim(self) -> None:
         """Delete the least recently used entries beyond the limit, and remains of killed runs."""
