@@ -7,6 +7,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ import published
 import torch
 
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
+from napari_cliper.segmentation.config import Precision
 from napari_cliper.segmentation.features.preprocessing import (
     normalised,
     resized,
     squashed,
 )
+from napari_cliper.segmentation.models.clip import Clip
+from napari_cliper.segmentation.models.stable_diffusion import Diffusion
 from napari_cliper.segmentation.prompts import TEMPLATES, fill
 from napari_cliper.segmentation.working_size import patch_aligned_shape
 
@@ -41,21 +45,19 @@ class Bench:
         full = torch.nn.functional.interpolate(coarse, self.shape, mode="bicubic").clamp(0, 1)
         self.image = (full[0].permute(1, 2, 0) * 255).byte().numpy()
 
-    def segmenter(self, precision: str = "float32", **options: Any) -> Any:
+    def segmenter(self, precision: Precision = "float32", **options: Any) -> Segmenter:
         """The engine, with its networks loaded as usual."""
         config = SegmentationConfig(
-            **{
-                "model": str(self.folder / "clip.safetensors"),
-                "diffusion_model": str(self.folder / "sd"),
-                "refiner": "stable-diffusion",
-                "device": self.device,
-                "precision": precision,
-                "shorter_side": self.shape[0],
-                "background": BACKGROUND,
-                "offline": True,
-            }
-            | options
+            model=str(self.folder / "clip.safetensors"),
+            diffusion_model=str(self.folder / "sd"),
+            refiner="stable-diffusion",
+            device=self.device,
+            precision=precision,
+            shorter_side=self.shape[0],
+            background=BACKGROUND,
+            offline=True,
         )
+        config = replace(config, **options)
         segmenter = Segmenter(config)
         segmenter.load()
         for loaded in segmenter.networks.loaded.values():
@@ -88,18 +90,22 @@ def touch(network: torch.nn.Module) -> None:
 
 
 class Published:
-    """The published method, on networks in memory."""
+    """The published method, on the networks of a segmenter."""
 
-    def __init__(self, bench: Bench, segmenter: Any) -> None:
-        loaded = segmenter.networks.loaded  # the same weights
-        self.clip = loaded["clip"].network
-        self.diffusion = loaded["diffusion"].network if "diffusion" in loaded else None
-        self.segmenter, self.bench = segmenter, bench
-        self.settings = segmenter.settings
+    def __init__(
+        self, bench: Bench, segmenter: Segmenter, diffusion: Diffusion | None = None
+    ) -> None:
+        loaded = segmenter.networks.loaded
+        self.clip: Clip = loaded["clip"].network
+        self.diffusion = diffusion
+        if diffusion is None and "diffusion" in loaded:
+            self.diffusion = loaded["diffusion"].network
+        self.bench, self.settings = bench, segmenter.settings
 
     def words(self, words: Sequence[str]) -> torch.Tensor:
         """Their vectors."""
         text = self.clip.text
+        assert text is not None
         prompts = [fill(word, TEMPLATES[self.settings.templates]) for word in words]
         return published.word_vectors(text.model, text.tokenizer, prompts).cpu()
 
@@ -130,6 +136,7 @@ class Published:
     def attention(self, image: Any) -> torch.Tensor:
         """The UNet's maps that are read, (m, n, n)."""
         model = self.diffusion
+        assert model is not None
         latents = model.noisy_latents(squashed(image, model.image_side), model.noise(0))
         weight = next(model.unet.parameters())
         return published.self_attention(
@@ -175,7 +182,7 @@ def allocated(call: Callable[[], object]) -> int:
     tracemalloc.stop()
     events = [one for one in profile.profiler.kineto_results.events() if one.name() == "[memory]"]
     events.sort(key=lambda one: one.start_ns())
-    return arrays + max(accumulate((one.nbytes() for one in events), initial=0))
+    return arrays + max(accumulate((int(one.nbytes()) for one in events), initial=0))
 
 
 class Peak:

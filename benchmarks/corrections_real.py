@@ -318,8 +318,8 @@ def measure_prototypes(folder: Path, limit: int | None) -> Iterator[Row]:
                 continue
             random = np.random.default_rng(0)
             hint_labels = []
-            for _, one in learned[:count]:
-                sparse = np.where(random.random(one.truth.shape) < 0.02, one.truth, OPEN)
+            for _, seen in learned[:count]:
+                sparse = np.where(random.random(seen.truth.shape) < 0.02, seen.truth, OPEN)
                 hint_labels.append(np.where(sparse == UNKNOWN, OPEN, sparse))
             trees = baselines.forest(features[:count], hint_labels)
             for half, test in measured:
@@ -329,8 +329,8 @@ def measure_prototypes(folder: Path, limit: int | None) -> Iterator[Row]:
                     OURS: labels[scores.to_labels()],
                     FOREST: baselines.classified(trees, skimage_features(test)),
                 }
-                for name, one in found.items():
-                    yield row_of(test, half, 0, count, name, miou(test.truth, one))
+                for name, given in found.items():
+                    yield row_of(test, half, 0, count, name, miou(test.truth, given))
         print(kind, flush=True)
 
 
@@ -429,20 +429,18 @@ def main() -> None:
     options = parsed()
     chosen = [name.strip() for name in options.methods.split(",") if name.strip()]
     counts = [int(count) for count in options.clicks.split(",")]
-    measured = {
-        "clicks": lambda: measure_clicks(
-            options.images, options.limit, methods_of(chosen, options.sam), counts, options.seeds
-        ),
-        "iterated": lambda: measure_iterated(
-            options.images, options.limit, methods_of(chosen, options.sam), options.seeds
-        ),
-        "field": lambda: measure_field(
-            options.images, methods_of(chosen, options.sam), counts, options.seeds
-        ),
-        "prototypes": lambda: measure_prototypes(options.images, options.limit),
-    }[options.mode]
+    folder, limit, seeds = options.images, options.limit, options.seeds
+    if options.mode == "prototypes":
+        measured = measure_prototypes(folder, limit)
+    else:
+        methods = methods_of(chosen, options.sam)
+        measured = {
+            "clicks": measure_clicks(folder, limit, methods, counts, seeds),
+            "iterated": measure_iterated(folder, limit, methods, seeds),
+            "field": measure_field(folder, methods, counts, seeds),
+        }[options.mode]
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = list(measured())
+    rows = list(measured)
     (options.output / "corrections.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     halves_measured = [None, *sorted({row["half"] for row in rows})]
     parts = [f"## {half or 'all images'}\n\n{table(rows, half)}\n" for half in halves_measured]

@@ -221,7 +221,7 @@ def done(output: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns if path.exists() else 0 for path in paths}
 
 
-def kill_the_command(images: Path, output: Path, whole: dict[str, bytes]) -> dict[str, int]:
+def kill_the_command(images: Path, output: Path, whole: dict[str, bytes]) -> dict[str, float]:
     """Kill a run five times at random moments; count what went wrong."""
     moments, earlier, twice = random.Random(0), dict[Path, int](), 0
     for _ in range(KILLS):
@@ -247,7 +247,7 @@ def kill_the_command(images: Path, output: Path, whole: dict[str, bytes]) -> dic
     }
 
 
-def kill_a_worker(images: Path, output: Path, whole: dict[str, bytes]) -> dict[str, int]:
+def kill_a_worker(images: Path, output: Path, whole: dict[str, bytes]) -> dict[str, float]:
     """Kill one of two workers in the middle of a run; count what went wrong."""
     import psutil  # noqa: PLC0415
 

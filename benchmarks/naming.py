@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage import io, measure
+from skimage.io import imread
+from skimage.measure import label as numbered
+from skimage.measure import regionprops_table
 from sklearn.ensemble import RandomForestClassifier
 
 from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE
@@ -92,8 +94,9 @@ def properties(image: NDArray[np.uint8], numbers: Labels) -> NDArray[np.float64]
         "area", "perimeter", "axis_major_length", "axis_minor_length", "eccentricity", "solidity",
         "extent", "intensity_mean", "intensity_std",
     )  # fmt: skip
-    table = measure.regionprops_table(numbers, image, names)
-    return np.nan_to_num(np.stack(list(table.values()), axis=1).astype(float))
+    table = regionprops_table(numbers, image, names)
+    features = np.stack(list(table.values()), axis=1).astype(np.float64)
+    return np.nan_to_num(features)
 
 
 def regions(
@@ -101,9 +104,9 @@ def regions(
 ) -> Iterator[tuple[str, Any, Labels, Labels]]:
     """Name, image, objects and labels of the images of a kind."""
     for file in sorted((folder / kind / "labels").glob("*.png"))[:limit]:
-        labels = io.imread(file).astype(np.uint16)
-        image = io.imread(folder / kind / "images" / file.name)
-        numbers = measure.label(np.where(labels == NOT_LABELLED, 0, labels + 1), connectivity=2)
+        labels = imread(file).astype(np.uint16)
+        image = imread(folder / kind / "images" / file.name)
+        numbers = numbered(np.where(labels == NOT_LABELLED, 0, labels + 1), connectivity=2)
         yield file.stem, image, _without_small(numbers), labels
 
 

@@ -20,7 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage import io, measure, morphology, segmentation
+from skimage import segmentation
+from skimage.io import imread
+from skimage.measure import label as numbered
+from skimage.morphology import h_maxima
 
 from napari_cliper.objects.object_set import overlaps
 from napari_cliper.objects.splitting import SplitSettings, split
@@ -47,7 +50,7 @@ def watershed(labels: Labels) -> Labels:
     for label in np.unique(labels[labels > 0]):
         mask = labels == label
         heights = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 1)
-        markers = measure.label(morphology.h_maxima(heights, 0.75), connectivity=2)
+        markers = numbered(h_maxima(heights, 0.75), connectivity=2)
         found = segmentation.watershed(-heights, markers, mask=mask)
         numbers[mask] = found[mask] + numbers.max() * (found[mask] > 0)
     return numbers
@@ -73,7 +76,8 @@ def average_precision(true: Labels, found: Labels) -> float:
 def _dense(numbers: Labels) -> Labels:
     """The numbers from 1 on without gaps."""
     found, dense = np.unique(numbers, return_inverse=True)
-    return dense.reshape(numbers.shape) + (found[0] != 0)
+    labels: Labels = dense.reshape(numbers.shape) + (found[0] != 0)
+    return labels
 
 
 def count(numbers: Labels) -> int:
@@ -86,8 +90,8 @@ def images(folder: Path, limit: int | None) -> Iterator[tuple[str, str, Labels, 
     for kind in sorted(path.parent for path in folder.glob("*/instances")):
         files = sorted((kind / "instances").glob("*.png"))
         for file in files[:limit]:
-            labels = io.imread(kind / "labels" / file.name)
-            yield kind.name, file.name, labels, io.imread(file).astype(np.int64)
+            labels = imread(kind / "labels" / file.name)
+            yield kind.name, file.name, labels, imread(file).astype(np.int64)
 
 
 def rows(folder: Path, limit: int | None) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,8 @@ def corrected(
     segmenter: ObjectSegmenter, embedding: ObjectEmbedding, truth: Mask, choose: Choose
 ) -> dict[int, float]:
     """IoU by number of clicks, of someone who corrects the largest mistake."""
-    inside, outside = [deepest(truth)], []
+    inside: list[tuple[int, int]] = [deepest(truth)]
+    outside: list[tuple[int, int]] = []
     found: dict[int, float] = {}
     previous = None
     for count in range(1, max(CLICKS) + 1):
@@ -100,6 +102,16 @@ def corrected(
         if wrong.any():
             (inside if lacking else outside).append(deepest(wrong))
     return found
+
+
+def fitting(likely: Mask, found: ObjectMasks, several: bool) -> int:
+    """After one click, the mask that fits the pixels of the class best; then the model's choice."""
+    return 0 if several else best_fitting(found, likely)[0]
+
+
+def best(truth: Mask, found: ObjectMasks, _several: bool) -> int:
+    """The mask closest to the truth."""
+    return int(np.argmax([iou(mask, truth) for mask in found.masks]))
 
 
 def measured(
@@ -124,12 +136,8 @@ def measured(
         likely = classes == np.bincount(labels[truth]).argmax()
         ways: dict[str, Choose] = {
             "own choice": lambda _found, _several: 0,
-            "fits the class": lambda found, several, likely=likely: (
-                0 if several else best_fitting(found, likely)[0]
-            ),
-            "best of all": lambda found, _several, truth=truth: int(
-                np.argmax([iou(mask, truth) for mask in found.masks])
-            ),
+            "fits the class": partial(fitting, likely),
+            "best of all": partial(best, truth),
         }
         for way, choose in ways.items():
             for count, value in corrected(segmenter, embedding, truth, choose).items():

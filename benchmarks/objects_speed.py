@@ -17,6 +17,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from napari_cliper.objects.plane_objects import ObjectsChoice, PlaneObjects
 from napari_cliper.objects.splitting import split
 
 SPACE = 40  # pixels between the centres of discs
-SEEN = (slice(1200, 1700), slice(900, 1700))  # as much as a window shows at 100 per cent
+SEEN = (500, 800)  # pixels: as much as a window shows at 100 per cent
 CLASSES = {1: ClassRow("cell"), 2: ClassRow("debris")}
 
 
@@ -76,8 +77,6 @@ def outlines(objects: Objects) -> Iterator[tuple[int, list[Any]]]:
     """The outlines of each object by scikit-image."""
     boxes = ndimage.find_objects(objects.numbers)
     for number, box in enumerate(boxes, 1):
-        if box is None:
-            continue
         part = np.pad(objects.numbers[box] == number, 1).astype(np.uint8)
         shift = np.array([box[0].start - 1, box[1].start - 1])
         yield number, [(line + shift)[:, ::-1] for line in find_contours(part, 0.5)]
@@ -188,15 +187,19 @@ def main() -> None:
     choice = ObjectsChoice()
     first = PlaneObjects.empty(labels.shape, CLASSES).split_again(labels, CLASSES, choice)
     rows["all of a changed plane"], _ = timed(lambda: first.split_again(moved, CLASSES, choice))
-    rows["visible part"], _ = timed(lambda: first.split_part(moved, CLASSES, choice, SEEN), 3)
+    height, width = (
+        slice(max((given.side - seen) // 2, 0), (given.side + seen) // 2) for seen in SEEN
+    )
+    part = (height, width)
+    rows["visible part"], _ = timed(lambda: first.split_part(moved, CLASSES, choice, part), 3)
     objects = first.objects
     image = np.random.default_rng(1).integers(0, 255, labels.shape, np.uint8)
     whole = with_objects(LabelledImage("scene", labels, CLASSES, image=image), objects)
     for name in given.formats.split(","):
         with tempfile.TemporaryDirectory() as folder:
-            ours, _ = timed(lambda at=Path(folder), one=name: export_images(at, [whole], [one]))
+            ours, _ = timed(partial(export_images, Path(folder), [whole], [name]))
         with tempfile.TemporaryDirectory() as folder:
-            alone, _ = timed(lambda at=Path(folder), one=name: ALONE[one](at, objects, image))
+            alone, _ = timed(partial(ALONE[name], Path(folder), objects, image))
         rows[name] = {"ours": ours, "alone": alone, "ratio": ours["cpu"] / alone["cpu"]}
         print(name, rows[name], flush=True)
     given.output.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,14 @@ from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.segmentation import (
     ClassPrompt,
+    ImageEmbedding,
     LiveLabels,
+    ScoreMaps,
     SegmentationConfig,
     Segmenter,
     Thresholds,
 )
+from napari_cliper.segmentation.config import Precision
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion
 from napari_cliper.segmentation.refiners.attention_maps import (
     LevelMap,
@@ -35,14 +39,15 @@ from napari_cliper.segmentation.refiners.attention_maps import (
     compress,
     refine_with_attention,
 )
-from napari_cliper.segmentation.results import ScoreMaps, StageMaps
+from napari_cliper.segmentation.results import Stage, StageMaps
 
 WORDS = ("cup", "spoon", "table", "dog", "cat")  # with the background seven words
 EIGHT = ("cup", "spoon", "table", "dog", "cat", "tree", "house", "car")
 FILLS = {"1 %": 0.01, "5 %": 0.05, "20 %": 0.2, "dense": 1.0}
+STAGES: tuple[Stage, ...] = ("coarse", "refined")
 
 
-def labels_of(segmenter: Any, embedding: Any, words: Sequence[str]) -> Any:
+def labels_of(segmenter: Segmenter, embedding: ImageEmbedding, words: Sequence[str]) -> ScoreMaps:
     """Scores and labels: what a person waits for."""
     scores = segmenter.score(embedding, words)
     scores.to_labels()
@@ -68,13 +73,14 @@ def first(bench: Bench, *, half: bool) -> dict[str, Any]:
     }
     for number in range(1 if bench.quick else 3):
         stages: dict[str, float] = {}
-        total = bench.seconds(lambda stages=stages: published.run(WORDS, stages))
+        total = bench.seconds(partial(published.run, WORDS, stages))
         rounds["published"].append({**stages, "all": total})
         for name, one in segmenters.items():
             rounds[name].append(first_of_ours(bench, one, f"{name} {number} "))
     coarse, refined = published.run(WORDS)
     embedding = segmenter.embed(bench.image)
     scores = segmenter.score(embedding, WORDS)
+    assert scores.refined is not None
     return {
         "seconds": {name: min(found, key=lambda one: one["all"]) for name, found in rounds.items()},
         "rounds": {name: [one["all"] for one in found] for name, found in rounds.items()},
@@ -89,9 +95,9 @@ def first(bench: Bench, *, half: bool) -> dict[str, Any]:
     }
 
 
-def first_of_ours(bench: Bench, segmenter: Any, mark: str) -> dict[str, float]:
+def first_of_ours(bench: Bench, segmenter: Segmenter, mark: str) -> dict[str, float]:
     """Seconds of the engine's first result, with words that it has never seen."""
-    found: list[Any] = []
+    found: list[ScoreMaps] = []
 
     def run() -> None:
         requested = [mark + word for word in WORDS]
@@ -110,7 +116,7 @@ def first_of_ours(bench: Bench, segmenter: Any, mark: str) -> dict[str, float]:
     }
 
 
-def new_word(bench: Bench, segmenter: Any) -> float:
+def new_word(bench: Bench, segmenter: Segmenter) -> float:
     """Seconds for one more word on an image that is known."""
     embedding = segmenter.embed(bench.image)
     labels_of(segmenter, embedding, WORDS)
@@ -118,18 +124,18 @@ def new_word(bench: Bench, segmenter: Any) -> float:
     return bench.fastest(lambda: labels_of(segmenter, embedding, (*WORDS, next(new))), 5)
 
 
-def known_words(bench: Bench, segmenter: Any, words: Sequence[str]) -> dict[str, float]:
+def known_words(bench: Bench, segmenter: Segmenter, words: Sequence[str]) -> dict[str, float]:
     """Seconds for words seen before, by how filled the self-attention is."""
     embedding = segmenter.embed(bench.image)
     labels_of(segmenter, embedding, words)
     found = {}
     for name, fill in FILLS.items():
         filled = replace(embedding, self_attention=synthetic(bench, fill))
-        found[name] = bench.fastest(lambda filled=filled: labels_of(segmenter, filled, words), 9)
+        found[name] = bench.fastest(partial(labels_of, segmenter, filled, words), 9)
     return found
 
 
-def synthetic(bench: Bench, fill: float) -> Any:
+def synthetic(bench: Bench, fill: float) -> SelfAttention:
     """Ten maps of which this share is left after the threshold."""
     side = 32 if bench.quick else 64
     generator = torch.Generator().manual_seed(1)
@@ -142,14 +148,22 @@ def synthetic(bench: Bench, fill: float) -> Any:
     return SelfAttention(tuple(maps), (side, side))
 
 
-def fill_of(embedding: Any) -> list[float]:
+def attention_of(embedding: ImageEmbedding) -> SelfAttention:
+    """The attention that the refiner read."""
+    assert isinstance(embedding.self_attention, SelfAttention)
+    return embedding.self_attention
+
+
+def fill_of(embedding: ImageEmbedding) -> list[float]:
     """Which share of each map is not 0."""
-    return [
-        float((m.levels.float() > 0).float().mean())
-        if isinstance(m, LevelMap)
-        else m.nnz / m.shape[0] ** 2
-        for m in embedding.self_attention.maps
-    ]
+    found = []
+    for one in attention_of(embedding).maps:
+        if isinstance(one, LevelMap | torch.Tensor):
+            values = one.levels if isinstance(one, LevelMap) else one
+            found.append(float((values.float() > 0).float().mean()))
+        else:
+            found.append(one.nnz / one.shape[0] ** 2)
+    return found
 
 
 def agreement(ours: Any, theirs: Any) -> dict[str, float]:
@@ -169,7 +183,7 @@ def changed(segmenters: Mapping[str, Segmenter], bench: Bench) -> dict[str, floa
                 != found["bfloat16"].to_labels(every_class, stage=stage)
             ).mean()
         )
-        for stage in ("coarse", "refined")
+        for stage in STAGES
     }
     return {
         "bfloat16, demo model": demo_changed(bench),
@@ -202,7 +216,8 @@ def demo_changed(bench: Bench) -> float:
     for seed in (1, 3, 7, 11):
         image = make_scene((224, 300), seed=seed).image
         found = []
-        for precision in ("float32", "bfloat16"):
+        precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+        for precision in precisions:
             config = SegmentationConfig(model="demo", device=bench.device, precision=precision)
             segmenter = Segmenter(config)
             found.append(segmenter.score(segmenter.embed(image), all_classes()).to_labels())
@@ -228,7 +243,7 @@ def refinement(bench: Bench) -> dict[str, Any]:
         for name, fill in FILLS.items():
             maps = synthetic(bench, fill)
             found[name] = {
-                "seconds": bench.fastest(lambda maps=maps: refine_with_attention(coarse, maps), 15),
+                "seconds": bench.fastest(partial(refine_with_attention, coarse, maps), 15),
                 "megabytes": maps.nbytes / MEGABYTE,
             }
     return {"published": theirs, "ours": found}
@@ -257,7 +272,7 @@ def thresholds(bench: Bench) -> dict[str, float]:
     ]
     return {
         "prepare": prepared,
-        "slowest": max(bench.seconds(lambda move=move: live.labels(move)) for move in moves),
+        "slowest": max(bench.seconds(partial(live.labels, move)) for move in moves),
     }
 
 
@@ -272,16 +287,16 @@ def curves(bench: Bench) -> dict[str, Any]:
         published = Published(bench, segmenter)
         image = np.ascontiguousarray(np.resize(bench.image, (*bench.shape, 3)))
         with torch.inference_mode():
-            theirs = bench.fastest(lambda image=image, p=published: p.features(image), 2)
-        ours = bench.fastest(lambda image=image, s=segmenter: s.embed(image), 2)
+            theirs = bench.fastest(partial(published.features, image), 2)
+        ours = bench.fastest(partial(segmenter.embed, image), 2)
         by_side.append({"side": side, "published": theirs, "ours": ours})
     embedding = segmenter.embed(bench.image)
     for count in counts:
         words = [f"word {count} {number}" for number in range(count)]
         with torch.inference_mode():
-            theirs = bench.seconds(lambda words=words: published.words(words))
-        new = bench.seconds(lambda words=words: segmenter.score(embedding, words))
-        known = bench.fastest(lambda words=words: segmenter.score(embedding, words), 5)
+            theirs = bench.seconds(partial(published.words, words))
+        new = bench.seconds(partial(segmenter.score, embedding, words))
+        known = bench.fastest(partial(segmenter.score, embedding, words), 5)
         by_words.append({"words": count, "published": theirs, "new": new, "known": known})
     return {"sides": by_side, "words": by_words}
 
@@ -292,34 +307,27 @@ def curves(bench: Bench) -> dict[str, Any]:
 def memory_published(bench: Bench) -> dict[str, Any]:
     """The whole pipeline as it is published holds it: both text towers and the VAE's decoder."""
     segmenter = bench.segmenter(refiner="none")
-    published = Published(bench, segmenter)
     sd = bench.folder / "sd"
-    held = [
-        kind.from_pretrained(sd / name, low_cpu_mem_usage=False).eval().to(bench.device)
-        for kind, name in (
-            (AutoencoderKL, "vae"),
-            (UNet2DConditionModel, "unet"),
-        )
-    ]
-    held.append(CLIPTextModel.from_pretrained(sd / "text_encoder").eval().to(bench.device))
+    vae, unet = (
+        kind.from_pretrained(sd / name, low_cpu_mem_usage=False)
+        for kind, name in ((AutoencoderKL, "vae"), (UNet2DConditionModel, "unet"))
+    )
+    held = [vae, unet, CLIPTextModel.from_pretrained(sd / "text_encoder")]
     for network in held:
-        network.requires_grad_(requires_grad=False)
+        network.eval().requires_grad_(requires_grad=False).to(bench.device)
         touch(network)
-    published.diffusion = _diffusion(held[0], held[1], sd)
+    scheduler = PNDMScheduler.from_pretrained(sd / "scheduler")
+    prompt = torch.zeros(1, 77, unet.config.cross_attention_dim)
+    published = Published(bench, segmenter, Diffusion(unet, vae, scheduler, prompt))
     with Peak(bench.device) as peak:
         published.run(EIGHT)
     weights = sum(p.nbytes for network in held for p in network.parameters())
     return {**peak.sizes, "weights": (weights + segmenter.nbytes) / MEGABYTE}
 
 
-def _diffusion(vae: Any, unet: Any, folder: Path) -> Any:
-
-    scheduler = PNDMScheduler.from_pretrained(folder / "scheduler")
-    prompt = torch.zeros(1, 77, unet.config.cross_attention_dim)
-    return Diffusion(unet, vae, scheduler, prompt)
-
-
-def memory(bench: Bench, *, dense: bool, classes: int, precision: str = "float32") -> Any:
+def memory(
+    bench: Bench, *, dense: bool, classes: int, precision: Precision = "float32"
+) -> dict[str, float]:
     """The engine's, for so many classes; with nothing below the threshold for `dense`."""
     segmenter = bench.segmenter(precision)
     if dense:
@@ -331,14 +339,16 @@ def memory(bench: Bench, *, dense: bool, classes: int, precision: str = "float32
     scoring = allocated(lambda: labels_of(segmenter, embedding, words))
     scores = labels_of(segmenter, embedding, words)
     maps = sum(
-        stage.maps.nbytes + stage.class_scores.nbytes for stage in (scores.coarse, scores.refined)
+        stage.maps.nbytes + stage.class_scores.nbytes
+        for stage in (scores.coarse, scores.refined)
+        if stage is not None
     )
     return {
         **peak.sizes,
         "weights": segmenter.nbytes / MEGABYTE,
         "scoring": scoring / MEGABYTE,
         "maps": maps / MEGABYTE,
-        "attention": embedding.self_attention.nbytes / MEGABYTE,
+        "attention": attention_of(embedding).nbytes / MEGABYTE,
     }
 
 

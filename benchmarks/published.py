@@ -68,7 +68,8 @@ def _heads(block: Any, x: Tensor) -> tuple[Tensor, ...]:
 
 
 def _joined(block: Any, weights: Tensor, v: Tensor) -> Tensor:
-    return block.attn.out_proj((weights @ v).transpose(0, 1).flatten(1))[None]
+    joined: Tensor = block.attn.out_proj((weights @ v).transpose(0, 1).flatten(1))
+    return joined[None]
 
 
 def coarse_maps(
@@ -93,8 +94,7 @@ def coarse_maps(
 class _Keeper:
     """An attention processor that keeps all maps, (H, n, n) or (H, n, 77)."""
 
-    def __init__(self) -> None:
-        self.maps: Tensor | None = None
+    maps: Tensor
 
     def __call__(
         self, attn: Any, hidden_states: Tensor, encoder_hidden_states: Any = None, **_: Any
@@ -104,7 +104,8 @@ class _Keeper:
         k = attn.head_to_batch_dim(attn.to_k(context))
         v = attn.head_to_batch_dim(attn.to_v(context))
         self.maps = attn.get_attention_scores(q, k)
-        return attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(self.maps @ v)))
+        out: Tensor = attn.to_out[1](attn.to_out[0](attn.batch_to_head_dim(self.maps @ v)))
+        return out
 
 
 def self_attention(unet: Any, latents: Tensor, timestep: int, prompt: Tensor) -> Tensor:

@@ -141,7 +141,7 @@ def import_seconds(folder: Path) -> float:
     code = (
         "import time; t = time.perf_counter(); import napari_cliper; print(time.perf_counter() - t)"
     )
-    return min(child(["-c", code], folder) for _ in range(RUNS_OF_IMPORT))
+    return min(float(child(["-c", code], folder)) for _ in range(RUNS_OF_IMPORT))
 
 
 # ---------------------------------------------------------------------- the table

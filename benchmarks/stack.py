@@ -124,8 +124,8 @@ class Session:
     def held(self) -> int:
         """Return the bytes of all labels in the window, with edit masks and last known values."""
         layers = [one for one in self.viewer.layers if isinstance(one, Labels)]
-        annotated = sum(one.layer.data.size for one in self.dock.annotation_controller.all)
-        return sum(one.data.nbytes for one in layers) + 3 * annotated
+        annotated = sum(int(one.layer.data.size) for one in self.dock.annotation_controller.all)
+        return sum(int(one.data.nbytes) for one in layers) + 3 * annotated
 
 
 def measure(planes: int, side: int, folder: Path) -> dict[str, float]:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderTiny, PNDMScheduler, UNet2DConditionModel
-from networks import QUICK, REAL
+from diffusers import AutoencoderTiny, PNDMScheduler
+from networks import QUICK, REAL, autoencoder, unet
 
 from napari_cliper.segmentation.models.stable_diffusion import Diffusion
 
@@ -27,19 +27,10 @@ def main() -> None:
     sizes = QUICK if parser.parse_args().quick else REAL
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    unet = made(lambda: UNet2DConditionModel(use_linear_projection=True, **sizes["unet"]))
-    vae = made(
-        lambda: AutoencoderKL(
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            latent_channels=4,
-            **sizes["vae"],
-        )
-    )
-    prompt = torch.zeros(1, 77, sizes["unet"]["cross_attention_dim"])
+    denoiser, vae = made(lambda: unet(sizes)), made(lambda: autoencoder(sizes))
+    prompt = torch.zeros(1, 77, sizes.unet["cross_attention_dim"])
     usual, tiny = (
-        Diffusion(unet, encoder, PNDMScheduler(), prompt)
+        Diffusion(denoiser, encoder, PNDMScheduler(), prompt)
         for encoder in (vae, made(AutoencoderTiny))
     )
     side = usual.image_side

@@ -30,6 +30,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
+from napari_cliper.annotation.stored_edits import StoredEdits
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.plugin.pytorch_loading import load_pytorch
@@ -145,7 +146,9 @@ def session(side: int, *, lazy: bool, whole: bool, still: bool) -> None:
     layer.brush_size = min(side // 100, 40)
 
     def stroke() -> None:
-        corner = [part.start for part in annotation.edits.region] if lazy else [0, 0]
+        edits, corner = annotation.edits, [0, 0]
+        if isinstance(edits, StoredEdits):  # the layer is what is visible
+            corner = [part.start for part in edits.region]
         start = middle - 300
         with layer.block_history():  # one step, as a drag with the brush is
             for column in range(0, 600, 20):

@@ -8,7 +8,6 @@ depend on the values of the weights.
 
 from __future__ import annotations
 
-import json
 import statistics
 import tempfile
 import time
@@ -16,26 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import open_clip
+from networks import save_clip
 from qtpy.QtCore import QCoreApplication, QEventLoop, QTimer
-from safetensors.torch import save_file
 
 from napari_cliper.plugin.worker import Job
 from napari_cliper.segmentation import SegmentationConfig, Segmenter
 
 ROUNDS = 8
 IMAGE = np.random.default_rng(0).integers(0, 255, (336, 448, 3), np.uint8)
-
-
-def random_clip(folder: Path) -> Path:
-    """A CLIP of the real size with random weights."""
-    architecture = "ViT-B-16-quickgelu"
-    model = open_clip.create_model(architecture, pretrained=None)
-    config = json.dumps(open_clip.get_model_config(architecture))
-    path = folder / "random.safetensors"
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, path, {"config": config})
-    return path
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -61,7 +48,7 @@ def measured() -> tuple[float, float]:
     """Median seconds of the plain call and of the job, in turns so that both see one machine."""
     application = QCoreApplication.instance() or QCoreApplication([])
     with tempfile.TemporaryDirectory() as folder:
-        model = random_clip(Path(folder))
+        model = save_clip(Path(folder))
         segmenter = Segmenter(SegmentationConfig(model=str(model), refiner="none", device="cpu"))
 
         def embed() -> object:

@@ -30,6 +30,7 @@ from scipy.ndimage import distance_transform_edt
 from napari_cliper.annotation.edit_mask import PAINTED
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.scenes import KINDS
+from napari_cliper.io.formats import Purpose
 from napari_cliper.plugin.contributions.sample_data import mixed_scene
 from napari_cliper.plugin.dock import CliperWidget
 from napari_cliper.segmentation import SegmentationConfig
@@ -40,7 +41,7 @@ WORDS = "bubble, yeast"
 LOOSE = 0.3
 """A background threshold that finds the rims, which the published one leaves out."""
 APART = 50  # pixels between corrections
-PURPOSES = ("fiji", "qupath", "tables", "python")  # six formats
+PURPOSES: tuple[Purpose, ...] = ("fiji", "qupath", "tables", "python")  # six formats
 
 Shoot = Callable[[str], None]
 
@@ -88,7 +89,9 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
     person.wait(lambda: dock.idle)
     shoot("accepted")
 
-    labels = dock.annotation_controller.current().layer
+    annotation = dock.annotation_controller.current()
+    assert annotation is not None
+    labels = annotation.layer
     names = [kind.name for kind in KINDS]
     kinds = [names.index(word) + 1 for word in WORDS.split(", ")]
     corrected: list[tuple[int, int]] = []
@@ -158,7 +161,8 @@ def by_keyboard(viewer: Any) -> Person:
     person.key(Qt.Key.Key_A, alt)
     person.wait(lambda: dock.idle)
     annotation = dock.annotation_controller.current()
-    accepted = annotation.edits.labels.copy()
+    assert annotation is not None
+    accepted = annotation.layer.data.copy()
 
     person.key(Qt.Key.Key_2, control)
     person.key(Qt.Key.Key_U)
@@ -181,11 +185,11 @@ def by_keyboard(viewer: Any) -> Person:
     clicks = {name: len(points) for name, points in annotation.clicks.items()}
     if clicks != {BACKGROUND: 1, WORDS.split(", ")[1]: 1}:
         raise ValueError(f"The keys made these clicks: {clicks}")
-    if not (annotation.edits.edit_mask == PAINTED).any():
+    if not (annotation.edits.edit_mask[:] == PAINTED).any():
         raise ValueError("The key G painted nothing.")
     person.key(Qt.Key.Key_A, alt)
     person.wait(lambda: dock.idle)
-    if np.array_equal(annotation.edits.labels, accepted):
+    if np.array_equal(annotation.layer.data, accepted):
         raise ValueError("The corrections changed nothing.")
     person.key(Qt.Key.Key_2, control)
     person.tab_to(dock.annotation_panel.clean_button)

@@ -106,10 +106,10 @@ def save_window(viewer: napari.Viewer, name: str, settle: int = SETTLE) -> None:
 def with_palette(picture: Image.Image) -> Image.Image:
     """Reduce a picture to 256 colours; the most frequent ones stay unchanged."""
     counted = picture.getcolors(picture.width * picture.height) or []
-    exact = [colour for _, colour in sorted(counted, reverse=True)[:EXACT]]
+    exact = np.array([colour for _, colour in sorted(counted, reverse=True)[:EXACT]])
     others = picture.quantize(256 - EXACT).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*np.ravel(exact).tolist(), *others])
+    palette.putpalette([*exact.ravel().tolist(), *others])
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 

@@ -11,9 +11,8 @@ things are, as large ones do; here the per-layer and the coarse map of CLIPer
    scene's label map. The maps come from the engine's own functions. Random classes are
    asked, words without a meaning among them, so that things nobody asked for are background.
 
-At the end the file, as it will be loaded, is measured on scenes of other seeds:
-
-    python tools/train_demo_model.py [--seed 0] [--measure-only]
+    python tools/train_demo_model.py [--seed 0] [--only-finer]
+    napari-cliper demo --compare 120    # measures the file on scenes of other seeds
 """
 
 from __future__ import annotations
@@ -38,14 +37,11 @@ from torch import Tensor
 from torch.func import vmap
 
 from napari_cliper.demo.scenes import GROUNDS, KINDS, make_scene
-from napari_cliper.segmentation.config import Method, SegmentationConfig
-from napari_cliper.segmentation.features import preprocessing as images
-from napari_cliper.segmentation.models.image_encoder import MEAN, STD, ImageEncoder
-from napari_cliper.segmentation.prompts import BACKGROUND_WORDS, TEMPLATES, ClassPrompt
-from napari_cliper.segmentation.results import Stage
+from napari_cliper.segmentation.features.preprocessing import normalised, resized
+from napari_cliper.segmentation.models.clip_image_encoder import MEAN, STD, ClipImageEncoder
+from napari_cliper.segmentation.prompts import BACKGROUND_WORDS, TEMPLATES
 from napari_cliper.segmentation.scoring import similarity as scoring
 from napari_cliper.segmentation.scoring.similarity import Queries
-from napari_cliper.segmentation.segmenter import Segmenter
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "napari_cliper"
 OUTPUT = PACKAGE / "segmentation" / "demo_clip.safetensors"
@@ -70,7 +66,6 @@ WORDS = KNOWN + PLAIN_WORDS
 
 CAPTIONS = (*TEMPLATES["cliper-15"], "{}", "a microscopy image of {}", "a micrograph of {}.")
 SCENE_PX, SCENES = 192, 5000
-HELD_OUT = range(1_000_000, 1_000_120)  # seeds
 CONTRASTIVE = {"steps": 300, "batch": 128, "rate": 1e-3}
 MAPS = {"steps": 3600, "rate": 1.5e-3}
 # Shorter side in pixels: scenes a step, and the share of the steps.
@@ -78,8 +73,6 @@ MAP_SIZES = {64: (12, 0.1), 96: (8, 0.2), 128: (6, 0.3), 160: (4, 0.4)}
 FINER = {"steps": 1500, "rate": 8e-4}
 FINER_SIZES = {128: (6, 0.2), 160: (4, 0.4), 224: (3, 0.4)}
 LOGIT_SCALE, SELECT_LAYER, ATTENTION_THRESHOLD = 50.0, -1, 0.3  # also the engine's settings
-METHODS: tuple[Method, ...] = ("cliper", "maskclip", "clearclip", "sclip", "clip")
-STAGES: tuple[Stage, ...] = ("coarse", "refined")
 
 
 class Pictures:
@@ -117,7 +110,7 @@ class Pictures:
 
 def prepared(image: NDArray[np.uint8], shape: tuple[int, int]) -> Tensor:
     """(Y, X, 3) uint8 as the tower takes it: (1, 3, h, w)."""
-    return images.normalised(images.resized(image, shape, "bicubic"), MEAN, STD)
+    return normalised(resized(image, shape, "bicubic"), MEAN, STD)
 
 
 def caption(truth: Tensor, ground: str, rng: np.random.Generator) -> str:
@@ -222,13 +215,9 @@ def learn_maps(
     sizes: dict[int, tuple[int, float]],
 ) -> None:
     """Phase 2: the maps of CLIPer and of MaskCLIP become those of the scene."""
-    encoder = ImageEncoder(model.visual)
+    encoder = ClipImageEncoder(model.visual)
     model.train().requires_grad_()  # the encoder has frozen its tower
     rng = pictures.rng
-
-    def early_layers(image: Tensor) -> tuple[Tensor, Tensor]:
-        (layers,) = encoder.early_layers(image[None])
-        return layers.features[:, 1:], layers.attention
 
     to_coarse = partial(
         scoring.cliper_coarse, select_layer=SELECT_LAYER, attention_threshold=ATTENTION_THRESHOLD
@@ -243,7 +232,9 @@ def learn_maps(
         half = F.avg_pool2d(wanted, 2)  # (B, T, h / 2, w / 2)
         patches = F.avg_pool2d(wanted, encoder.patch)  # (B, T, h / 8, w / 8)
 
-        features, attention = vmap(early_layers)(pixels)  # (B, K, N, D), (B, N, N)
+        images = encoder.early_layers(pixels)
+        features = torch.stack([one.features[:, 1:] for one in images])  # (B, K, N, D)
+        attention = torch.stack([one.attention for one in images])  # (B, N, N)
         logits = scoring.cliper_logits(features, queries, LOGIT_SCALE)  # (B, K, N, P)
         layers = logits.softmax(dim=-1)[..., : len(values)].mT  # (B, K, T, N)
         coarse = vmap(to_coarse)(layers, attention).unflatten(-1, patches.shape[-2:])
@@ -269,7 +260,7 @@ def cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
     """
     shares = shares.flatten(-2).mT  # (..., N, T)
     found = logits.log_softmax(dim=-1)
-    classes, others = found.split([shares.shape[-1], found.shape[-1] - shares.shape[-1]], dim=-1)
+    classes, others = found[..., : shares.shape[-1]], found[..., shares.shape[-1] :]
     rest = (1 - shares.sum(dim=-1)) * others.logsumexp(dim=-1)
     return -((shares * classes).sum(dim=-1) + rest).mean()
 
@@ -292,50 +283,27 @@ def save(model: open_clip.CLIP, seed: int, path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-# ------------------------------------------------------------------------------- measuring
-def measure(seeds: range) -> None:
-    """Print every method's IoU over all pixels of held-out scenes, all kinds being asked."""
-    classes = [ClassPrompt(kind.name, kind.synonyms) for kind in KINDS]
-    heads = ["ground", *(kind.name for kind in KINDS)]
-    print(f"\nIoU on {len(seeds)} held-out scenes of 256 x 256 pixels\n")
-    print(f"{'':20}" + "".join(f"{word[:8]:>9}" for word in ["mean", *heads]))
-    for method in METHODS:
-        segmenter = Segmenter(SegmentationConfig(method=method, model="demo", device="cpu"))
-        counts = np.zeros((2, len(heads), len(heads)), np.int64)  # stage, truth, found
-        for seed in seeds:
-            scene = make_scene((256, 256), seed)
-            scores = segmenter.score(segmenter.embed(scene.image), classes)
-            for stage, table in zip(STAGES, counts, strict=True):
-                np.add.at(table, (scene.labels, scores.to_labels(stage=stage)), 1)
-        for title, table in zip((method, f"{method} + pamr"), counts, strict=True):
-            hits = np.diag(table)
-            each = hits / np.maximum(table.sum(axis=0) + table.sum(axis=1) - hits, 1)
-            print(f"{title:20}" + "".join(f"{value:9.3f}" for value in [each.mean(), *each]))
-
-
 def main() -> None:
+    """Train and write the file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--measure-only", action="store_true", help="train nothing")
     parser.add_argument("--only-finer", action="store_true", help="the last phase, from the file")
     options = parser.parse_args()
     torch.set_num_threads(2)
-    if not options.measure_only:
-        started = time.perf_counter()
-        torch.manual_seed(options.seed)
+    started = time.perf_counter()
+    torch.manual_seed(options.seed)
+    model = open_clip.CLIP(**CONFIG)
+    tokenizer = open_clip.SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
+    if options.only_finer:
+        model.load_state_dict(load_file(OUTPUT))
+    else:
         pictures = Pictures(options.seed)
-        model = open_clip.CLIP(**CONFIG)
-        tokenizer = open_clip.SimpleTokenizer(context_length=CONFIG["text_cfg"]["context_length"])
-        if options.only_finer:
-            model.load_state_dict(load_file(OUTPUT))
-        else:
-            learn_captions(model, pictures, tokenizer)
-            learn_maps(model, pictures, tokenizer, MAPS, MAP_SIZES)
-        learn_maps(model, Pictures(options.seed + 1), tokenizer, FINER, FINER_SIZES)
-        save(model, options.seed, OUTPUT)
-        minutes = (time.perf_counter() - started) / 60
-        print(f"{OUTPUT}: {OUTPUT.stat().st_size / 1e6:.1f} MB after {minutes:.1f} minutes")
-    measure(HELD_OUT)
+        learn_captions(model, pictures, tokenizer)
+        learn_maps(model, pictures, tokenizer, MAPS, MAP_SIZES)
+    learn_maps(model, Pictures(options.seed + 1), tokenizer, FINER, FINER_SIZES)
+    save(model, options.seed, OUTPUT)
+    minutes = (time.perf_counter() - started) / 60
+    print(f"{OUTPUT}: {OUTPUT.stat().st_size / 1e6:.1f} MB after {minutes:.1f} minutes")
 
 
 if __name__ == "__main__":

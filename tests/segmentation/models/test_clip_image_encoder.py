@@ -123,6 +123,24 @@ def test_fused_attention_from_the_weights_of_the_library(visual):
     torch.testing.assert_close(rows, torch.ones(16), **EXACT)
 
 
+def test_features_can_be_trained():
+    """The gradient that the demo model's training uses tells how features change with an image."""
+    encoder, precise = (ClipImageEncoder(tower(quick_gelu=True)) for _ in range(2))
+    precise.visual.double()
+    pixels, step = pixels_of(encoder.visual, 4).chunk(2)
+    goal = torch.randn((3, 17, 32), generator=torch.Generator().manual_seed(2))
+
+    def value(of, images):
+        return sum((one.features * goal).sum() for one in of.early_layers(images))
+
+    (gradient,) = torch.autograd.grad(value(encoder, pixels.requires_grad_()), pixels)
+    with torch.no_grad():
+        ahead, behind = (
+            value(precise, pixels.double() + sign * step.double()) for sign in (1e-4, -1e-4)
+        )
+    torch.testing.assert_close((gradient * step).sum(), (ahead - behind) / 2e-4, rtol=1e-2, atol=0)
+
+
 def test_identity_leaves_each_patch_alone(visual):
     encoder, pixels = ClipImageEncoder(visual), pixels_of(visual)
     (layers,) = encoder.early_layers(pixels, attention="identity")

@@ -176,7 +176,7 @@ class ClipImageEncoder:
                 weights = LAST_BLOCK["vanilla"](q, k, v)
                 heads.append(weights @ v)
                 if index == 0:
-                    summed.append(weights.float())
+                    summed.append(weights.to(torch.float32, copy=True))  # for training
                 else:
                     summed[place] += weights
             x = self.finish(block, x, self.join(block, torch.cat(heads, dim=1)))
