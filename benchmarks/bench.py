@@ -7,7 +7,6 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -45,19 +44,20 @@ class Bench:
         full = torch.nn.functional.interpolate(coarse, self.shape, mode="bicubic").clamp(0, 1)
         self.image = (full[0].permute(1, 2, 0) * 255).byte().numpy()
 
-    def segmenter(self, precision: Precision = "float32", **options: Any) -> Segmenter:
+    def segmenter(
+        self, precision: Precision = "float32", refiner: str = "stable-diffusion"
+    ) -> Segmenter:
         """The engine, with its networks loaded as usual."""
         config = SegmentationConfig(
             model=str(self.folder / "clip.safetensors"),
             diffusion_model=str(self.folder / "sd"),
-            refiner="stable-diffusion",
+            refiner=refiner,
             device=self.device,
             precision=precision,
             shorter_side=self.shape[0],
             background=BACKGROUND,
             offline=True,
         )
-        config = replace(config, **options)
         segmenter = Segmenter(config)
         segmenter.load()
         for loaded in segmenter.networks.loaded.values():

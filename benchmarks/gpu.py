@@ -15,12 +15,12 @@ import argparse
 import json
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -31,12 +31,14 @@ from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.evaluation.metrics import confusion_matrix, mean_iou
 from napari_cliper.segmentation import (
+    ImageEmbedding,
     SegmentationConfig,
     Segmenter,
     TileCache,
     TileMemory,
     Tiles,
 )
+from napari_cliper.segmentation.config import Precision
 
 HERE = Path(__file__).parent
 WORDS = ("cup", "spoon", "table", "dog", "cat")
@@ -44,11 +46,16 @@ SCENES, SEED, UNIT = 4, 1_000_001, 256
 ROUNDS = 5
 NEW = count()
 
+T = TypeVar("T")
 
-def ways(device: str) -> list[tuple[str, str]]:
+
+def ways(device: str) -> list[tuple[str, Precision]]:
     """Devices and precisions that are compared; the first is the reference."""
-    half = ("bfloat16", "float16") if device != "cpu" else ("bfloat16",)
-    return [("cpu", "float32"), *((device, one) for one in ("float32", *half))]
+    compared: list[tuple[str, Precision]] = [("cpu", "float32"), (device, "float32")]
+    compared.append((device, "bfloat16"))
+    if device != "cpu":
+        compared.append((device, "float16"))
+    return compared
 
 
 def new_words(number: int) -> list[str]:
@@ -95,7 +102,10 @@ def labels_of_demo(device: str, *, quick: bool) -> dict[str, Any]:
 # ---------------------------------------------------------------------- time and memory
 
 
-def first_result(segmenter: Segmenter, image: Any) -> Any:
+Result = tuple[ImageEmbedding, Mapping[str, float]]
+
+
+def first_result(segmenter: Segmenter, image: Any) -> Result:
     """An image and new words to labels; returns the embedding and the seconds of each step."""
     embedding = segmenter.embed(image)
     scores = segmenter.score(embedding, new_words(len(WORDS)), background=new_words(2))
@@ -103,24 +113,24 @@ def first_result(segmenter: Segmenter, image: Any) -> Any:
     return embedding, scores.record["seconds"]
 
 
-def first_of_tiles(segmenter: Segmenter, image: Any, folder: Path) -> Any:
+def first_of_tiles(segmenter: Segmenter, image: Any, folder: Path) -> Result:
     """The same of an image of whose tiles none is in the cache, which is below a folder."""
     segmenter.tile_store = TileCache(folder / str(next(NEW)))
     return first_result(segmenter, image)
 
 
-def one_more_word(segmenter: Segmenter, embedding: Any) -> None:
+def one_more_word(segmenter: Segmenter, embedding: ImageEmbedding) -> None:
     """Words of which the last is new, on an image that is known."""
     segmenter.score(embedding, [*WORDS, *new_words(1)]).to_labels()
 
 
-def costs(folder: Path, device: str, precision: str, *, quick: bool) -> dict[str, Any]:
+def costs(folder: Path, device: str, precision: Precision, *, quick: bool) -> dict[str, Any]:
     """Seconds, and megabytes on the GPU, of what a person waits for."""
     bench, found = Bench(folder, device, quick=quick), dict[str, Any]()
     rounds = ROUNDS if device != "cpu" and not quick else 1
 
-    def measure(name: str, call: Callable[[], Any]) -> Any:
-        results: list[Any] = []
+    def measure(name: str, call: Callable[[], T]) -> T:
+        results: list[T] = []
         with Peak(device) as peak:
             taken = [bench.seconds(lambda: results.append(call())) for _ in range(rounds)]
         found[name] = {"seconds": min(taken), "megabytes": peak.highest / MEGABYTE}
@@ -139,8 +149,8 @@ def costs(folder: Path, device: str, precision: str, *, quick: bool) -> dict[str
     for refiner, tile in (("none", side // 4), ("pamr", side // 4), ("stable-diffusion", 512)):
         if quick and refiner == "stable-diffusion":
             continue  # its tiles are larger than the image
-        changes = {"refiner": refiner, "tiles": Tiles(tile), "shorter_side": None}
-        tiled = segmenter.with_config(replace(segmenter.config, **changes))
+        config = replace(segmenter.config, refiner=refiner, tiles=Tiles(tile), shorter_side=None)
+        tiled = segmenter.with_config(config)
         name = f"{refiner}, tiles of {tile} px"
         with tempfile.TemporaryDirectory() as temporary:
             unknown = partial(first_of_tiles, tiled, scene, Path(temporary))
