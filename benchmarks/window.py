@@ -33,7 +33,7 @@ from qtpy.QtWidgets import QApplication
 from napari_cliper.annotation.stored_edits import StoredEdits
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.pytorch_loading import load_pytorch
+from napari_cliper.plugin.pytorch_loading import load_pytorch, load_triton_apart
 from napari_cliper.segmentation import SegmentationConfig
 
 TICK = 0.02  # seconds
@@ -112,10 +112,11 @@ def look_at(dock: CliperWidget, row: float, column: float, zoom: float) -> None:
 
 def session(side: int, *, lazy: bool, whole: bool, still: bool) -> None:
     """Print how long each action of a session on one image blocks the window."""
-    load_pytorch()
     viewer = napari.Viewer(show=not still)
     dock = CliperWidget(viewer)
     viewer.window.add_dock_widget(dock)
+    load_triton_apart()  # as the dock does, and not earlier: garbage collections then pass over
+    load_pytorch()  # the same objects as in use
     if lazy:
         viewer.add_image(pyramid(side), name="large", multiscale=True, rgb=True)
     else:

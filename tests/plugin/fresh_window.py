@@ -5,6 +5,7 @@ as JSON; the first one needs the address of a hub in the environment. It is a pr
 because PyTorch beside a live OpenGL canvas is what may crash.
 """
 
+import faulthandler
 import gc
 import json
 import os
@@ -60,7 +61,10 @@ class Window:
     def until(self, true, seconds=60):
         end = time.monotonic() + seconds
         while not true():
-            assert time.monotonic() < end, self.dock.status_panel.message.text()
+            if time.monotonic() > end:
+                faulthandler.dump_traceback()  # of all threads: what is waited for
+                panel = self.dock.status_panel
+                raise TimeoutError(f"stage {panel.stage.text()!r}, {panel.message.text()!r}")
             self.application.processEvents()
             time.sleep(0.001)
 

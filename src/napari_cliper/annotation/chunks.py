@@ -52,6 +52,14 @@ def counts_in(labels: NDArray[np.uint16], edit_mask: NDArray[np.unsignedinteger]
     return ChunkCounts(_numbers(labels, 0), _numbers(edit_mask, OPEN))
 
 
+def decided_in(
+    labels: NDArray[np.uint16], edit_mask: NDArray[np.unsignedinteger]
+) -> tuple[bool, bool]:
+    """Return whether some pixels are decided, and whether some of them have a label."""
+    decided = edit_mask != OPEN
+    return bool(decided.any()), bool(labels[decided].any())
+
+
 def _numbers(values: NDArray[np.unsignedinteger], left_out: int) -> dict[int, int]:
     numbers = np.bincount(values.ravel(), minlength=1)
     return {one: int(numbers[one]) for one in np.flatnonzero(numbers).tolist() if one != left_out}
@@ -86,13 +94,17 @@ class Chunk:
         Labels and edit mask. Owned by the chunk.
     """
 
+    empty = False
+    """Whether no pixel has a label or is decided."""
+
     def __init__(self, pixels: NDArray[np.uint16]) -> None:
         pixels.flags.writeable = False
-        self.small: Labels = pixels[0, ::OVERVIEW, ::OVERVIEW].copy()
-        """The label of every eighth pixel."""
+        self.small: Labels | None = pixels[0, ::OVERVIEW, ::OVERVIEW].copy()
+        """The label of every eighth pixel; None as long as no pixel is computed."""
         self.shape = pixels.shape
         self._packed: CompressedBytes | None = None
         self._counts: ChunkCounts | None = None
+        self._decided: tuple[bool, bool] | None = None
         self._pixels: NDArray[np.uint16] | None = pixels
         _use(self)
 
@@ -101,11 +113,21 @@ class Chunk:
         """Labels and edit mask, (2, y, x) uint16; read-only."""
         pixels = self._pixels
         if pixels is None:
-            assert self._packed is not None  # noqa: S101 - see `put_away`
-            unpacked = zlib.decompress(self._packed.read())
-            pixels = self._pixels = np.frombuffer(unpacked, np.uint16).reshape(self.shape)
+            pixels = self._pixels = self._unpacked()
         _use(self)
         return pixels
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether `pixels` takes next to no time."""
+        return self._pixels is not None
+
+    @property
+    def decided(self) -> tuple[bool, bool]:
+        """Whether some pixels are decided, and whether some of them have a label."""
+        if self._decided is None:
+            self._decided = decided_in(*self.pixels)
+        return self._decided
 
     @property
     def counts(self) -> ChunkCounts:
@@ -119,10 +141,15 @@ class Chunk:
         """Bytes of the compressed pixels."""
         return self._pack().nbytes
 
+    def _unpacked(self) -> NDArray[np.uint16]:
+        assert self._packed is not None  # noqa: S101 - see `put_away`
+        unpacked = zlib.decompress(self._packed.read())
+        return np.frombuffer(unpacked, np.uint16).reshape(self.shape)
+
     def _pack(self) -> CompressedBytes:
         packed, pixels = self._packed, self._pixels
         if packed is None:
-            assert pixels is not None  # noqa: S101 - one of both is there
+            pixels = self._unpacked() if pixels is None else pixels
             packed = self._packed = CompressedBytes(zlib.compress(pixels.tobytes(), 1))
         return packed
 
@@ -130,6 +157,62 @@ class Chunk:
         """Compress the pixels and drop the uncompressed copy."""
         self._pack()
         self._pixels = None
+
+
+_Sources = tuple[Chunk | None, tuple[tuple[Chunk | None, Chunk | None], ...]]
+
+
+class SwappedChunk(Chunk):
+    """A chunk in which a change is undone, although it has changed otherwise since.
+
+    The pixels that the change has changed have their values of before. They are computed when they
+    are used first, which takes milliseconds, and not in the thread that undoes a step of many
+    chunks.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows and columns.
+    now : Chunk or None
+        The chunk with both changes; None if it is empty.
+    old, new : Chunk or None
+        The chunk before and after the change that is undone.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], now: Chunk | None, old: Chunk | None, new: Chunk | None
+    ) -> None:
+        self.shape = (2, *shape)
+        self.small = self._packed = self._counts = self._decided = self._pixels = None
+        earlier = now.sources if isinstance(now, SwappedChunk) and now.small is None else None
+        known, undone = (now, ()) if earlier is None else earlier  # many steps, no deep recursion
+        self.sources: _Sources | None = (known, (*undone, (old, new)))
+        """A chunk and what is undone in it, before and after; None once the pixels are packed."""
+
+    @property
+    def empty(self) -> bool:  # type: ignore[override]
+        """Whether no pixel has a label or is decided."""
+        return not self.pixels.any()
+
+    def _unpacked(self) -> NDArray[np.uint16]:
+        sources = self.sources
+        if sources is None:
+            return super()._unpacked()
+        known, undone = sources
+        pixels = np.zeros(self.shape, np.uint16) if known is None else known.pixels.copy()
+        for old, new in undone:
+            if old is not new:
+                before, after = (0 if one is None else one.pixels for one in (old, new))
+                changed = np.not_equal(before, after)
+                np.copyto(pixels, before, where=changed[0] | changed[1])
+        pixels.flags.writeable = False
+        self.small = pixels[0, ::OVERVIEW, ::OVERVIEW].copy()
+        return pixels
+
+    def _pack(self) -> CompressedBytes:
+        packed = super()._pack()
+        self.sources = None  # not earlier: another thread may compute the pixels at the same time
+        return packed
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,11 +29,13 @@ from .chunks import (
     ChunkCounts,
     Index,
     Part,
+    SwappedChunk,
+    decided_in,
     pieces_by_chunk,
     region_of_chunk,
     relabel_pixels,
 )
-from .edit_mask import OPEN, EditMask, Labels
+from .edit_mask import EditMask, Labels
 
 
 class LabelStore:
@@ -90,7 +92,7 @@ class LabelStore:
         """Whether no pixel has a label or is decided."""
         with self._lock:
             unchanged = self._there - self._changed.keys()
-            return not unchanged and all(chunk is None for chunk in self._changed.values())
+            return not unchanged and all(one is None or one.empty for one in self._changed.values())
 
     def fork(self) -> LabelStore:
         """Return a store with the same content and a life of its own, but without `overview`."""
@@ -144,12 +146,13 @@ class LabelStore:
         decided = False
         for index, inside, _ in pieces_by_chunk(region, self.shape):
             chunk = self._chunk(index)
-            if chunk is not None:
-                labels, edit_mask = (one[inside] for one in chunk.pixels)
-                if edit_mask.any():
-                    decided = True
-                    if labels[edit_mask != OPEN].any():
-                        return True, True
+            if chunk is None or not chunk.decided[0]:
+                continue
+            whole = inside == tuple(slice(0, side) for side in chunk.shape[1:])
+            here = chunk.decided if whole else decided_in(*chunk.pixels[(slice(None), *inside)])
+            if here[1]:
+                return here
+            decided |= here[0]
         return decided, False
 
     def write(
@@ -197,22 +200,19 @@ class LabelStore:
         return changes
 
     def swap(self, changes: Sequence[ChunkChange]) -> None:
-        """Undo changes: give the pixels that they have changed their values of before.
-
-        Takes next to no time where nothing else has changed a chunk since.
-        """
+        """Undo changes: give the pixels that they have changed their values of before."""
         for change in reversed(changes):
             with self._lock:
-                now = self._chunk(change.index)
-                if now is change.new:
-                    self._put(change.index, change.old)
-                else:
-                    old, new = (
-                        self._pixels_for(change.index, one) for one in (change.old, change.new)
-                    )
-                    pixels = self._pixels_for(change.index, now)
-                    np.copyto(pixels, old, where=(old != new).any(0))
-                    self._set(change.index, pixels)
+                now, old = self._chunk(change.index), change.old
+                if now is not change.new:
+                    old = SwappedChunk(self._sides(change.index), now, old, change.new)
+                self._put(change.index, old)
+
+    def at_hand(self, index: Index) -> bool:
+        """Whether the pixels of a chunk are in memory, uncompressed, or the chunk is empty."""
+        with self._lock:
+            chunk = self._changed.get(index, self._alive.get(index))
+            return chunk.at_hand if chunk else index in self._changed or index not in self._there
 
     def merge(self, fork: LabelStore, changes: Sequence[ChunkChange]) -> set[Index]:
         """Take changes that were made in a fork; return which chunks have changed here since.
@@ -317,12 +317,13 @@ class LabelStore:
         return counted
 
     def _look_at(self, index: Index, chunk: Chunk | None) -> None:
-        if self._forked_at is None:
+        small = 0 if chunk is None else chunk.small
+        if self._forked_at is None and small is not None:  # else it is looked at when counted
             part = tuple(
                 slice(one.start // OVERVIEW, -(-one.stop // OVERVIEW))
                 for one in region_of_chunk(index, self.shape)
             )
-            self.overview[part] = 0 if chunk is None else chunk.small
+            self.overview[part] = small
 
     def _set(self, index: Index, pixels: NDArray[np.uint16]) -> Chunk | None:
         chunk = Chunk(pixels) if pixels.any() else None
@@ -352,8 +353,10 @@ class LabelStore:
         """The pixels of a chunk that may be empty, to be changed."""
         if chunk is not None:
             return chunk.pixels.copy()
-        sides = (part.stop - part.start for part in region_of_chunk(index, self.shape))
-        return np.zeros((2, *sides), np.uint16)
+        return np.zeros((2, *self._sides(index)), np.uint16)
+
+    def _sides(self, index: Index) -> tuple[int, ...]:
+        return tuple(part.stop - part.start for part in region_of_chunk(index, self.shape))
 
     def _chunk(self, index: Index) -> Chunk | None:
         """Return a chunk; None if it is empty."""
@@ -485,7 +488,7 @@ class LabelStore:
     def _to_write(self, index: Index) -> tuple[Any, NDArray[np.uint16] | None]:
         """A chunk's entry in `_changed` if it has changed, and its pixels; None if it is empty."""
         chunk = self._chunk(index)
-        return chunk, None if chunk is None else chunk.pixels
+        return chunk, None if chunk is None or chunk.empty else chunk.pixels
 
     def _mark_written(self, index: Index, mark: Any, *, filled: bool) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ this module, in the coordinates of the image, so that they also work where the w
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ COMPARED = 1 << 20
 
 SHOWN_AT_ONCE = 8
 """Changed chunks that the window shows at once; `StoredEdits.catch_up` shows as many others."""
+
+UNPACKED = 4
+"""How many chunks take no longer to show than one that is not uncompressed in memory."""
 
 
 class StoredArray:
@@ -110,7 +113,7 @@ class StoredEdits(UndoSteps[ChunkChange]):
 
         What is being painted stays: its chunk is shown when it was followed.
         """
-        for index in list(self._behind)[: None if fully else SHOWN_AT_ONCE]:
+        for index in list(self._behind if fully else self._at_once(self._behind)):
             rows, columns = region_of_chunk(index, self.store.shape)
             common = _common((rows, columns), self.region)
             if common is None or self._changed(common) is None:
@@ -279,11 +282,22 @@ class StoredEdits(UndoSteps[ChunkChange]):
 
     def _show(self, changes: Iterable[ChunkChange]) -> None:
         """Show changes of the store in the window: some now, the others when it catches up."""
-        for count, change in enumerate(changes):
-            if count < SHOWN_AT_ONCE:
+        waiting = [one for one in changes if _common(one.region, self.region) is not None]
+        now = set(self._at_once(one.index for one in waiting))
+        for change in waiting:
+            if change.index in now:
                 self._pull(change.region)
-            elif _common(change.region, self.region) is not None:
+            else:
                 self._behind[change.index] = None
+
+    def _at_once(self, indices: Iterable[ChunkIndex]) -> Iterator[ChunkIndex]:
+        """Yield the first chunks, as many as are shown at once, and one at least."""
+        left = SHOWN_AT_ONCE
+        for index in indices:
+            if left <= 0:
+                return
+            left -= 1 if self.store.at_hand(index) else UNPACKED
+            yield index
 
     def _pull(self, region: Part) -> None:
         """Show a region of the store in the window."""

@@ -10,7 +10,7 @@ from napari.layers import Labels
 from napari.utils.interactions import mouse_double_click_callbacks, mouse_press_callbacks
 from qtpy.QtCore import QObject
 
-from napari_cliper.plugin.layers.quick_layers import SoonShown, drawn_when_used
+from napari_cliper.plugin.layers.quick_layers import SoonShown, add_unselected, drawn_when_used
 
 pytestmark = pytest.mark.one_binding
 
@@ -69,3 +69,17 @@ def test_layers_are_shown_one_after_the_other(make_napari_viewer, qtbot):
     soon.show(left)
     soon.close()
     assert left.visible
+
+
+def test_a_layer_is_added_and_the_same_layers_stay_selected(make_napari_viewer):
+    viewer = make_napari_viewer()
+    one, two = (viewer.add_image(np.zeros((8, 8)), name=name) for name in "12")
+    viewer.layers.selection = {one, two}
+    active = viewer.layers.selection.active
+    top, between = (Labels(np.ones((8, 8), int), name=name) for name in ("top", "between"))
+    add_unselected(viewer.layers, top)
+    add_unselected(viewer.layers, between, 1)
+    assert [layer.name for layer in viewer.layers] == ["1", "between", "2", "top"]
+    assert set(viewer.layers.selection) == {one, two}
+    assert viewer.layers.selection.active is active
+    assert viewer.add_image(np.zeros((8, 8))) is viewer.layers.selection.active  # as ever

@@ -158,7 +158,7 @@ class Autosave(Controller):
         """Copies of the unsaved annotations, without blank ones that are in no session."""
         tasks = []
         for annotation in self._unsaved:
-            if annotation.blank and annotation not in self._places:
+            if annotation not in self._places and annotation.blank:
                 continue
             image = annotation.image
             source = ImageChoice(image, annotation.name).source

@@ -19,6 +19,7 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
 from ..layers.image_layers import image_shape
 from ..layers.image_view import current_plane, pixel_under
+from ..layers.quick_layers import add_unselected
 from ..panels.corrections_panel import CorrectionsPanel
 from ..qt.keys import Keys, bind
 from ..state import DockState
@@ -183,7 +184,6 @@ class ClickController(Controller):
         return next((one for one in self.all if one.layer is layer), None)
 
     def _add(self, annotation: AnnotationLayer) -> ClicksLayer:
-        active = self._viewer.layers.selection.active
         clicks = ClicksLayer(annotation.image, annotation.name, annotation.clicks, self._layer_keys)
         clicks.choose(self._panel.value().chosen)
         clicks.show_classes(self._state.labelled_rows)
@@ -191,8 +191,7 @@ class ClickController(Controller):
         clicks.changed.connect(partial(self._on_clicked, clicks))
         clicks.chosen_changed.connect(self._on_chosen)
         self.all.append(clicks)
-        self._viewer.add_layer(clicks.layer)
-        self._viewer.layers.selection.active = active
+        add_unselected(self._viewer.layers, clicks.layer)
         return clicks
 
     def _on_begun(self, annotation: AnnotationLayer) -> None:

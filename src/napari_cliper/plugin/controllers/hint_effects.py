@@ -10,6 +10,7 @@ from ..layers.changed_labels import ChangedLabels
 from ..layers.following_pixels import FollowedHint, Hint, following
 from ..layers.large_annotation_layer import LargeAnnotationLayer
 from ..layers.prediction_layers import Prediction
+from ..layers.quick_layers import NEXT
 from ..layers.temporary_layers import TemporaryLayer
 from ..panels.annotation_panel import AnnotationPanel
 from ..state import DockState
@@ -41,6 +42,8 @@ class HintEffects(Controller):
         self._annotations = state.annotations
         self._by_user = False  # the newest hint is a stroke or click of the user
         self._flash = TemporaryLayer(self, state.viewer, FLASH)
+        self._flashed: tuple[Prediction, ChangedLabels] | None = None  # what it shows next
+        self._flashes = self.timer(NEXT, self._show_flash)
         self._hint: Hint | None = None  # on a large image, that accepted pixels follow
         self._following = self.newest(self._snapshot)
         self._following.succeeded.connect(self._on_followed)
@@ -77,8 +80,15 @@ class HintEffects(Controller):
                 self._following.request()
             else:
                 accepted = annotation.follow_hint(choice, before, after, shown.rows)
-        self._flash.show(changed.layer(prediction))
+        self._flashed = prediction, changed
+        self._flashes.start()
         self._answer(ui_text.changed_by_hint(predicted=changed.pixels, accepted=accepted))
+
+    def _show_flash(self) -> None:
+        """Show what a hint has changed, a moment after the labels were drawn."""
+        if self._flashed is not None:
+            prediction, changed = self._flashed
+            self._flash.show(changed.layer(prediction))
 
     def _answer(self, message: str) -> None:
         if self._by_user:

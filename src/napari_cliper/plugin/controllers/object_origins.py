@@ -23,6 +23,7 @@ from ...segmentation import InvalidInputError
 from .. import ui_text
 from ..layers.image_layers import ImageChoice, labels_shape, place, transforms
 from ..layers.object_layers import object_layers, reader_of
+from ..layers.quick_layers import add_unselected
 from ..object_work import read_object_file
 from ..panels.objects_panel import ObjectsPanel
 from ..state import DockState
@@ -142,11 +143,8 @@ class ObjectOrigins(Controller):
                 features=_features(found),
                 **transforms(ImageChoice(choice.layer, choice.name)),
             )
-            selection = self._state.viewer.layers.selection
-            active = selection.active
-            self._state.viewer.add_layer(layer)
             layer.visible = False  # the layer of objects shows them
-            selection.active = active
+            add_unselected(self._state.viewer.layers, layer)
             self.message.emit(ui_text.objects_opened(name=layer.name, objects=objects), False)
             self.chosen.emit(layer.name)
 

@@ -33,7 +33,7 @@ from ..layers.image_group import in_viewer
 from ..layers.image_layers import OUTPUT_KEY, ImageChoice, Region, map_transforms
 from ..layers.image_view import seen_region
 from ..layers.label_colours import label_colours
-from ..layers.quick_layers import drawn_when_used
+from ..layers.quick_layers import add_unselected, drawn_when_used
 from ..layers.temporary_layers import TEMPORARY, take_away
 from ..state import DockState
 from .base import Controller
@@ -111,10 +111,7 @@ class ProvisionalLabels(Controller):
                 **map_transforms(part, (labels.shape[0], labels.shape[1])),
             )
             layer.editable = False
-            active, chosen = layers.selection.active, set(layers.selection)
-            layers.append(drawn_when_used(layer))
-            layers.selection = chosen
-            layers.selection.active = active
+            add_unselected(layers, drawn_when_used(layer))
 
     def _on_ended(self) -> None:
         while not self._made.empty():

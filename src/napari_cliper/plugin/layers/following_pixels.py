@@ -52,7 +52,6 @@ class FollowedHint:
     def take(self) -> bool:
         """Show it in the annotation; False if something else has changed there meanwhile."""
         one = self.annotation
-        one.follow()
         if not self.followed.changes:
             return True
         names = {label: row.name for label, row in self.classes.items()}

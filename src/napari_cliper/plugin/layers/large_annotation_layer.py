@@ -345,28 +345,30 @@ class LargeAnnotationLayer(AnnotationLayer):
         if self._writing:  # a part of a step
             yield
             return
-        self.follow()
-        version = self.store.version
+        version = painted = self.store.version
         self._writing = True
         try:
             with self.edits.as_one_step():
+                painted = self.store.version
                 yield
         finally:
             self._writing = False
-            if self.store.version != version:
+            if self.store.version != painted:
                 self._step_taken()
+            elif painted != version:
+                self.changed.emit()
 
     def _go(self, step: Callable[[], Region | None]) -> None:
         """Undo or redo a step, if the disk is there."""
+        version, region = self.store.version, None
         try:
-            self._store_painted()
             region = step()
         except FileError as error:
             self.refused.emit(str(error))
-            return
         if region is not None:
             self.show_changes()
             self.gone_to.emit(region)
+        if self.store.version != version:
             self.changed.emit()
 
     def _follow(self, box: Box | None) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, Key, map_transforms
+from .quick_layers import add_unselected
 from .temporary_layers import TEMPORARY
 
 CLICK = 10  # diameter of a click, in pixels of the canvas
@@ -148,12 +149,7 @@ class ObjectPreview:
         name = layer.name
         self._remove(name)
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {TEMPORARY: True}}
-        selection = self._viewer.layers.selection
-        active, chosen = selection.active, set(selection)
-        self._viewer.add_layer(layer)
-        selection.clear()
-        selection.update(chosen)
-        selection.active = active
+        add_unselected(self._viewer.layers, layer)
         self._layers[name] = layer
 
     def _remove(self, name: str) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
 from .large_annotation_layer import LargeAnnotationLayer
-from .quick_layers import SoonShown, drawn_when_used
+from .quick_layers import SoonShown, add_unselected, drawn_when_used
 from .temporary_layers import TEMPORARY, take_away
 
 
@@ -69,10 +69,5 @@ class OverviewLayer:
             **map_transforms(choice, (labels.shape[0], labels.shape[1])),
         )
         layer.editable = False
-        selection = layers.selection
-        active, chosen = selection.active, set(selection)
-        layers.insert(layers.index(annotation.layer), drawn_when_used(layer))
-        selection.clear()
-        selection.update(chosen)
-        selection.active = active
+        add_unselected(layers, drawn_when_used(layer), layers.index(annotation.layer))
         return layer

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from napari.components import LayerList
 from napari.layers import Labels, Layer
 from napari.viewer import Viewer
 from qtpy.QtCore import QObject
@@ -39,6 +40,20 @@ def drawn_when_used(layer: Labels) -> Labels:
 def _make(overlay: Any, used: bool) -> None:
     if used:
         overlay.visible = True
+
+
+def add_unselected(layers: LayerList, layer: Layer, index: int | None = None) -> None:
+    """Add a layer on top, or at an index; the same layers stay selected.
+
+    napari selects each new layer. To select the others again afterwards would make and draw the
+    controls of two layers for nothing.
+    """
+    selects = layers._activate_on_insert  # noqa: SLF001 - there is no public way
+    layers._activate_on_insert = False  # noqa: SLF001
+    try:
+        layers.insert(len(layers) if index is None else index, layer)
+    finally:
+        layers._activate_on_insert = selects  # noqa: SLF001
 
 
 class SoonShown(QObject):

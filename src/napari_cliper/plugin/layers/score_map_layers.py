@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ...labels.label_class import ClassRow
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
+from .quick_layers import add_unselected
 
 MOST = 20  # layers: the classes with the highest scores
 
@@ -51,7 +52,6 @@ class ScoreMapLayers:
             On the grid of the method.
         scores : (T,) float array
         """
-        active = self._viewer.layers.selection.active
         for index in np.argsort(-scores)[:MOST]:
             layer = Image(
                 maps[index].copy().reshape((1,) * len(choice.plane) + maps.shape[1:]),
@@ -64,5 +64,4 @@ class ScoreMapLayers:
                 **map_transforms(choice, maps.shape[1:]),
             )
             self._layers.append(layer)
-            self._viewer.add_layer(layer)
-        self._viewer.layers.selection.active = active
+            add_unselected(self._viewer.layers, layer)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 
 from ..qt.timers import once
 from .image_layers import OUTPUT_KEY
-from .quick_layers import SoonShown, drawn_when_used
+from .quick_layers import SoonShown, add_unselected, drawn_when_used
 
 TEMPORARY = "temporary"
 """The key that marks a temporary layer in its metadata."""
@@ -57,12 +57,9 @@ class TemporaryLayer(QObject):
     def _add(self, layer: Layer) -> None:
         layer.metadata = {**layer.metadata, OUTPUT_KEY: {TEMPORARY: True}}
         layer.visible = False
-        selection = self._viewer.layers.selection
-        active, chosen = selection.active, set(selection)
-        self._viewer.add_layer(drawn_when_used(layer) if isinstance(layer, Labels) else layer)
-        selection.clear()
-        selection.update(chosen)
-        selection.active = active
+        if isinstance(layer, Labels):
+            drawn_when_used(layer)
+        add_unselected(self._viewer.layers, layer)
         self._layer = layer
         self._soon.show(layer)
 

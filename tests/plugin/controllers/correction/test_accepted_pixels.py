@@ -69,6 +69,7 @@ def test_what_a_click_changed_flashes_in_its_colours(result, settle, qtbot):
     flash = []
     result.viewer.layers.events.inserted.connect(lambda event: flash.append(event.value))
     settle(result)
+    qtbot.waitUntil(lambda: result.idle)  # it is shown a moment after the labels
     shown = [layer for layer in flash if layer.name == "changed"]
     assert len(shown) == 1
     changed = before != predicted(result).data
