@@ -28,8 +28,8 @@ import baselines
 import numpy as np
 import psutil
 import torch
-from hints import REACH, Labels, clicks, corrections, strokes
-from speed import number, processor
+from hints import INVENTED, REACH, Labels, clicks, corrections, kept, strokes
+from reports import number, processor, table
 
 from napari_cliper.demo.run import HELD_OUT_SEED, MEASURED_SHAPE, all_classes
 from napari_cliper.demo.scenes import KINDS, Scene, make_scene
@@ -51,13 +51,10 @@ DOCS = HERE.parent / "docs" / "images"
 
 CLICKS, IMAGES, ERRORS = (0, 1, 2, 3, 5, 8), (0, 1, 2, 5, 10), (0, 1, 3, 6)
 SCRIBBLED_SEED = HELD_OUT_SEED + 1000
-INVENTED = (
-    "zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor", "grentle", "fopsic",
-)  # fmt: skip
 FOREST = "random forest"
 OURS = {
     "real words": all_classes(),
-    "invented names": [ClassPrompt(word) for word in INVENTED],
+    "invented names": [ClassPrompt(word) for word in INVENTED[: len(KINDS)]],
 }
 
 LARGE, CORES = (1024, 1024), 2
@@ -132,11 +129,6 @@ def corrected(scores: ScoreMaps, affinity: Any, hints: Iterable[Labels]) -> Iter
     live = LiveLabels(scores, "refined")
     for hint_labels in hints:
         yield live.labels(scores.settings.thresholds, UserHints(affinity, hint_labels))
-
-
-def kept(labels: Labels, hint_labels: Labels) -> Labels:
-    """Return labels with the hinted pixels set, as for every method."""
-    return np.where(hint_labels == OPEN, labels, hint_labels)
 
 
 def clicked(scene: Scene, scores: dict[str, ScoreMaps], affinity: Any, features: Any) -> Found:
@@ -307,14 +299,7 @@ def rows(found: dict[str, Any]) -> Iterator[Row]:
     yield Row("hint to new labels, 1024 x 1024, 8 classes", median(times), 0.2, "at most", " s")
 
 
-def table(head: Sequence[str], body: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table, numbers to the right."""
-    lines = (f"| {' | '.join(cells)} |" for cells in (head, *body))
-    first, *rest = lines
-    return [first, "|---|" + "---:|" * (len(head) - 1), *rest, ""]
-
-
-def curve_table(what: str, points: Sequence[int], curves: Curves) -> list[str]:
+def curve_table(what: str, points: Sequence[int], curves: Curves) -> str:
     """The mIoU of each method."""
     body = (
         [way, *(f"{curve[n]:.3f}" if n in curve else "" for n in points)]
@@ -338,9 +323,9 @@ def report(found: dict[str, Any]) -> str:
         *["**A quick run, to test the script only.**"] * found["quick"],
         "",
         "mIoU over nine classes and the background, over the pixels of all scenes.",
-        f"Invented names: {', '.join(INVENTED)}.",
+        f"Invented names: {', '.join(INVENTED[: len(KINDS)])}.",
         "",
-        *table(
+        table(
             ["what", "here", "limit", "reached"],
             (
                 [
@@ -352,6 +337,7 @@ def report(found: dict[str, Any]) -> str:
                 for row in rows(found)
             ),
         ),
+        "",
         "## Clicks in the same scene",
         "",
         "The first click of each class in the scene, background included, is at its deepest point;",
@@ -361,19 +347,21 @@ def report(found: dict[str, Any]) -> str:
         f"multiscale_basic_features, with {baselines.TREES} trees and otherwise default settings.",
         "Both know only the clicked classes; CLIPer looks for all nine.",
         "",
-        *curve_table("clicks per class", CLICKS, found["clicks"]),
+        curve_table("clicks per class", CLICKS, found["clicks"]),
+        "",
         "## Strokes in other scenes",
         "",
         "One stroke per class in each of the other scenes (a piece of the class's skeleton, 3",
         f"pixels wide, within {REACH} pixels of its deepest point), none in the measured scenes.",
         "A random walker cannot be applied to another image.",
         "",
-        *curve_table("scribbled images", IMAGES, found["images"]),
+        curve_table("scribbled images", IMAGES, found["images"]),
+        "",
         "## Clicks on errors",
         "",
         "One click at the deepest point of each of the largest errors of the real words.",
         "",
-        *table(
+        table(
             ["clicks per scene", *map(str, ERRORS)],
             [
                 ["mIoU", *(f"{mistakes['mIoU'][n]:.3f}" for n in ERRORS)],
@@ -382,6 +370,7 @@ def report(found: dict[str, Any]) -> str:
                 ["scenes worse", *(str(mistakes["worse"][n]) for n in ERRORS)],
             ],
         ),
+        "",
         "## Time",
         "",
         f"{times['date']}, {times['chip']}; {CORES} cores were used.",
@@ -389,7 +378,7 @@ def report(found: dict[str, Any]) -> str:
         f"A scene of {LARGE[0]} x {LARGE[1]} pixels with eight classes and a prediction; each",
         "round has one click per class more.",
         "",
-        *table(
+        table(
             [f"seconds of {ROUNDS} rounds", "median", "first", "fastest", "slowest"],
             (
                 [what, *(number(one) for one in (median(t), t[0], min(t), max(t)))]
@@ -399,6 +388,7 @@ def report(found: dict[str, Any]) -> str:
                 )
             ),
         ),
+        "",
     ]
     return "\n".join(lines)
 

@@ -26,7 +26,9 @@ from typing import Any
 import baselines
 import matplotlib as mpl
 import numpy as np
-from hints import UNKNOWN, Labels, clicks, corrections
+from hints import INVENTED, Labels, clicks, corrections, kept
+from labelled_folders import UNKNOWN, kinds
+from reports import table
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
@@ -48,10 +50,6 @@ from napari_cliper.segmentation import (
 
 NO_BACKGROUND = ("street", "em")
 """Kinds of images in which every pixel belongs to a class."""
-NAMES = (
-    "zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor", "grentle", "fopsic",
-    "brundal", "vextor", "jolmic", "hespid", "kurvane", "dwimble", "ostrake",
-)  # fmt: skip
 OURS, SAM = "ours", "ours with SAM"
 FOREST, LOGISTIC, WALKER = "random forest", "logistic regression", "random walker"
 BETA = 4000
@@ -85,14 +83,13 @@ class Case:
     @property
     def names(self) -> list[str]:
         """Names of the classes 1, 2, ..."""
-        return list(NAMES[: max(int(self.truth[self.truth != UNKNOWN].max()), 1)])
+        return list(INVENTED[: max(int(self.truth[self.truth != UNKNOWN].max()), 1)])
 
 
 def cases(folder: Path, limit: int | None) -> Iterator[tuple[str, list[Path]]]:
     """The kinds in a folder, and the first images of each."""
-    for kind in sorted(path for path in folder.iterdir() if (path / "images").is_dir()):
-        images = sorted((kind / "images").glob("*.png"))
-        yield kind.name, images[:limit]
+    for kind, names in kinds(folder, "images", limit):
+        yield kind.name, [kind / "images" / name for name in names]
 
 
 def read_case(path: Path, *, gapless: bool = True) -> Case:
@@ -183,28 +180,23 @@ def in_colour(image: Any) -> Any:
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
 
 
-def kept(labels: Labels, hint_labels: Labels) -> Labels:
-    """Return labels with the hinted pixels set, as for every method."""
-    return np.where(hint_labels == OPEN, labels, hint_labels)
-
-
 Method = Callable[[Case], Callable[[Labels], Labels]]
 
 
 def methods_of(names: Sequence[str], sam: Path | None) -> dict[str, Method]:
     """The methods by name."""
-    table: dict[str, Callable[[], Method]] = {
+    known: dict[str, Callable[[], Method]] = {
         OURS: Ours,
         FOREST: lambda: forest,
         LOGISTIC: lambda: logistic,
         WALKER: lambda: walker,
     }
     if sam is not None:
-        table[SAM] = lambda: Ours(sam)
-    unknown = sorted({*names} - {*table})
+        known[SAM] = lambda: Ours(sam)
+    unknown = sorted({*names} - {*known})
     if unknown:
-        raise SystemExit(f"Unknown methods: {', '.join(unknown)}. Choose from {', '.join(table)}.")
-    return {name: make() for name, make in table.items() if not names or name in names}
+        raise SystemExit(f"Unknown methods: {', '.join(unknown)}. Choose from {', '.join(known)}.")
+    return {name: make() for name, make in known.items() if not names or name in names}
 
 
 # ---------------------------------------------------------------------- measuring
@@ -304,7 +296,7 @@ def measure_prototypes(folder: Path, limit: int | None) -> Iterator[Row]:
         learned, measured = every[: max(LEARNED)], every[max(LEARNED) :]
         classes = sorted({*np.concatenate([np.unique(one.truth) for _, one in every])})
         named = [label for label in classes if label not in (0, UNKNOWN)]
-        names = dict(zip(named, NAMES, strict=False))
+        names = dict(zip(named, INVENTED, strict=False))
         labels = np.array([0, *names])
         features = [skimage_features(one) for _, one in learned]
         prototypes: Prototypes | None = None
@@ -349,21 +341,20 @@ def means(rows: Sequence[Row], half: str | None) -> dict[str, dict[int, dict[str
     return found
 
 
-def table(rows: Sequence[Row], half: str | None) -> str:
+def miou_table(rows: Sequence[Row], half: str | None) -> str:
     """A Markdown table: mIoU of each kind by number of clicks, and the mean of kinds."""
     found = means(rows, half)
     counts = sorted({row["clicks"] for row in rows})
-    kinds = sorted({row["kind"] for row in rows if half is None or row["half"] == half})
-    head = f"| {' / '.join(map(str, counts))} | {' | '.join(kinds)} | mean |"
-    lines = [head, "|---|" + "---:|" * (len(kinds) + 1)]
+    measured = sorted({row["kind"] for row in rows if half is None or row["half"] == half})
+    lines = []
     for method, by_count in found.items():
         cells = [
             " / ".join(f"{by_count[count].get(kind, np.nan):.2f}" for count in counts)
-            for kind in kinds
+            for kind in measured
         ]
         mean = " / ".join(f"{np.mean(list(by_count[count].values())):.3f}" for count in counts)
-        lines.append(f"| {method} | {' | '.join(cells)} | {mean} |")
-    return "\n".join(lines)
+        lines.append((method, *cells, mean))
+    return table((" / ".join(map(str, counts)), *measured, "mean"), lines)
 
 
 def largest_losses(rows: Sequence[Row]) -> str:
@@ -443,7 +434,7 @@ def main() -> None:
     rows = list(measured)
     (options.output / "corrections.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     halves_measured = [None, *sorted({row["half"] for row in rows})]
-    parts = [f"## {half or 'all images'}\n\n{table(rows, half)}\n" for half in halves_measured]
+    parts = [f"## {half or 'all images'}\n\n{miou_table(rows, half)}\n" for half in halves_measured]
     if options.mode == "iterated":
         parts.append(largest_losses(rows) + "\n")
     text = f"# {WHAT[options.mode]}\n\n" + "\n".join(parts)

@@ -32,6 +32,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import processes
+
 HERE = Path(__file__).parent
 SHAPE = (512, 512)
 WORDS = "nucleus, crystal, pollen grain, fibre"
@@ -146,11 +148,9 @@ def measured(way: str, folder: Path, count: int) -> dict[str, float]:
     """Run one way in a process of its own, with the threads that PyTorch takes by itself."""
     environment = {name: value for name, value in os.environ.items() if "NUM_THREADS" not in name}
     environment.pop("OMP_WAIT_POLICY", None)
-    command = [sys.executable, __file__, "--way", way, "--folder", folder, "--images", count]
-    done = subprocess.run(
-        list(map(str, command)), env=environment, check=True, capture_output=True, text=True
+    found: dict[str, float] = processes.numbers(
+        __file__, "--way", way, "--folder", folder, "--images", count, environment=environment
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

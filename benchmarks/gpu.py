@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from bench import MEGABYTE, Bench, Peak
-from speed import chip, processor
+from reports import chip, file_name, processor, table
 
 from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
@@ -164,8 +163,14 @@ def costs(folder: Path, device: str, precision: Precision, *, quick: bool) -> di
 # ---------------------------------------------------------------------- report
 
 
-def table(found: dict[str, Any]) -> str:
+def report(found: dict[str, Any]) -> str:
     """All results as Markdown."""
+    head, costs_rows = list(found["costs"]), []
+    for name, row in found["costs"][head[0]].items():
+        each = [found["costs"][way][name] for way in head]
+        tiles = f" ({row['tiles']} tiles)" if "tiles" in row else ""
+        seconds = (f"{one['seconds']:.3g} s" for one in each)
+        costs_rows.append((f"{name}{tiles}", *seconds, f"{each[-1]['megabytes']:.0f} MB"))
     lines = [
         f"# {found['chip']}",
         "",
@@ -174,29 +179,28 @@ def table(found: dict[str, Any]) -> str:
         "Demo model (trained), PAMR, nine classes, scenes with objects of about 60 px: against the",
         "CPU in float32, the worst scene; mIoU is a mean.",
         "",
-        "| | largest difference of a map | other labels | mIoU |",
-        "|---|---:|---:|---:|",
-    ]
-    for kind, rows in found["labels"].items():
-        lines += [
-            f"| {kind}: {way} | {row['map']:.2g} | {row['labels']:.3%} | {row['mIoU']:.4f} |"
-            for way, row in rows.items()
-        ]
-    head = list(found["costs"])
-    lines += [
+        table(
+            ("", "largest difference of a map", "other labels", "mIoU"),
+            [
+                (
+                    f"{kind}: {way}",
+                    f"{row['map']:.2g}",
+                    f"{row['labels']:.3%}",
+                    f"{row['mIoU']:.4f}",
+                )
+                for kind, rows in found["labels"].items()
+                for way, row in rows.items()
+            ],
+        ),
         "",
         "Networks of real size with random weights: the fastest of a few runs, and the peak of the",
         "tensors on the GPU, weights included.",
         "",
-        f"| | {' | '.join(head)} | GPU memory, {head[-1]} |",
-        "|---|" + "---:|" * (len(head) + 1),
+        table(("", *head, f"GPU memory, {head[-1]}"), costs_rows),
+        "",
+        "Seconds of each step:",
+        "",
     ]
-    for name, row in found["costs"][head[0]].items():
-        each = [found["costs"][way][name] for way in head]
-        tiles = f" ({row['tiles']} tiles)" if "tiles" in row else ""
-        cells = " | ".join(f"{one['seconds']:.3g} s" for one in each)
-        lines.append(f"| {name}{tiles} | {cells} | {each[-1]['megabytes']:.0f} MB |")
-    lines += ["", "Seconds of each step:", ""]
     for way, rows in found["costs"].items():
         for name, row in rows.items():
             if "stages" in row:
@@ -226,11 +230,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"{device}, {precision}": costs(folder, device, precision, quick=given.quick)
             for device, precision in ways(given.device)
         }
-    name = re.sub(r"[^a-z0-9]+", "-", found["chip"].lower()).strip("-") + "-quick" * given.quick
+    name = file_name(found["chip"], quick=given.quick)
     given.output.mkdir(parents=True, exist_ok=True)
     (given.output / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
-    (given.output / f"{name}.md").write_text(table(found))
-    print(table(found))
+    (given.output / f"{name}.md").write_text(report(found))
+    print(report(found))
 
 
 if __name__ == "__main__":

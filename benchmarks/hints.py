@@ -1,6 +1,6 @@
 """Hints simulated from the ground truth of a scene: clicks, strokes, corrections.
 
-Each function returns a (Y, X) int array: `OPEN` where there is no hint, else the true label.
+They are (Y, X) int arrays: `OPEN` where there is no hint, else the true label.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from labelled_folders import UNKNOWN
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as numbered
@@ -23,10 +24,13 @@ RADIUS = 2
 """Radius of the disc of a click, in pixels."""
 LEAST = 20
 """Fewest pixels of a class that gets a hint."""
-UNKNOWN = 255
-"""Truth of pixels that nobody has labelled."""
 REACH = 40
 """Farthest that a stroke is from the deepest point of its class, in pixels."""
+INVENTED = (
+    "zorfel", "quibbix", "mandrone", "plivet", "trasko", "wemblin", "yuxor", "grentle", "fopsic",
+    "brundal", "vextor", "jolmic", "hespid", "kurvane", "dwimble", "ostrake",
+)  # fmt: skip
+"""Names of classes that mean nothing to a model."""
 
 
 def clicks(truth: Labels, count: int, seed: int | None = None) -> Labels:
@@ -63,12 +67,22 @@ def strokes(truth: Labels) -> Labels:
     """One stroke on each class: the piece of its skeleton around its deepest point."""
     hint_labels = np.full(truth.shape, OPEN)
     for label, mask in _present(truth):
-        away = _distance(truth.shape, _highest(_depth(mask)))
+        away = _distance(truth.shape, deepest(mask))
         parts = numbered(skeletonize(mask) & (away <= REACH), connectivity=2)
         nearest = np.where(parts > 0, away, np.inf).argmin()
         stroke = parts == parts.flat[nearest]
         hint_labels[ndimage.binary_dilation(stroke) & mask] = label
     return hint_labels
+
+
+def kept(labels: Labels, hint_labels: Labels) -> Labels:
+    """Return labels with the hinted pixels set."""
+    return np.where(hint_labels == OPEN, labels, hint_labels)
+
+
+def deepest(mask: Mask) -> tuple[int, int]:
+    """The pixel of a mask that is farthest from its edge."""
+    return _highest(_depth(mask))
 
 
 def corrections(truth: Labels, given: Labels, count: int) -> Labels:
@@ -81,7 +95,7 @@ def corrections(truth: Labels, given: Labels, count: int) -> Labels:
     regions = numbered(wrong, background=0, connectivity=1)
     sizes = np.bincount(regions.ravel())[1:]
     for index in np.argsort(-sizes, kind="stable")[:count]:
-        point = _highest(_depth(regions == index + 1))
+        point = deepest(regions == index + 1)
         hint_labels[_disc(truth, point)] = truth[point]
     return hint_labels
 

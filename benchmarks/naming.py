@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from labelled_folders import UNKNOWN, kinds
 from numpy.typing import NDArray
+from reports import table
 from skimage.io import imread
 from skimage.measure import label as numbered
 from skimage.measure import regionprops_table
@@ -37,7 +39,6 @@ from napari_cliper.segmentation import SegmentationConfig, Segmenter
 EXAMPLES = (0, 1, 3, 8)
 DRAWS = 3
 SMALLEST = 50  # pixels of a region
-NOT_LABELLED = 255
 PARTS = {"all": slice(None), "even": slice(None, None, 2), "odd": slice(1, None, 2)}
 """Which images are used, counted from 0; the settings were chosen on the even ones."""
 SCENES = 20
@@ -99,15 +100,12 @@ def properties(image: NDArray[np.uint8], numbers: Labels) -> NDArray[np.float64]
     return np.nan_to_num(features)
 
 
-def regions(
-    folder: Path, kind: str, limit: int | None
-) -> Iterator[tuple[str, Any, Labels, Labels]]:
-    """Name, image, objects and labels of the images of a kind."""
-    for file in sorted((folder / kind / "labels").glob("*.png"))[:limit]:
-        labels = imread(file).astype(np.uint16)
-        image = imread(folder / kind / "images" / file.name)
-        numbers = numbered(np.where(labels == NOT_LABELLED, 0, labels + 1), connectivity=2)
-        yield file.stem, image, _without_small(numbers), labels
+def regions(kind: Path, names: Sequence[str]) -> Iterator[tuple[str, Any, Labels, Labels]]:
+    """Name, image, objects and labels of images of a kind."""
+    for name in names:
+        labels = imread(kind / "labels" / name).astype(np.uint16)
+        numbers = numbered(np.where(labels == UNKNOWN, 0, labels + 1), connectivity=2)
+        yield name, imread(kind / "images" / name), _without_small(numbers), labels
 
 
 def scenes(limit: int | None) -> Iterator[tuple[str, Any, Labels, Labels]]:
@@ -204,12 +202,13 @@ def right(
 def rows(folder: Path, limit: int | None, model: str, part: str) -> Iterator[dict[str, Any]]:
     """The rows of naming.json."""
     segmenter = Segmenter(SegmentationConfig(model=model, refiner="none"))
-    kinds: dict[str, Mapping[int, str]] = {
-        kind: names for kind, names in CLASSES.items() if (folder / kind / "labels").is_dir()
+    measured = {
+        kind.name: (CLASSES[kind.name], regions(kind, files))
+        for kind, files in kinds(folder, "labels", limit)
+        if kind.name in CLASSES
     }
-    kinds["scenes"] = {index: kind.name for index, kind in enumerate(KINDS)}
-    for kind, names in kinds.items():
-        images = scenes(limit) if kind == "scenes" else regions(folder, kind, limit)
+    measured["scenes"] = {index: kind.name for index, kind in enumerate(KINDS)}, scenes(limit)
+    for kind, (names, images) in measured.items():
         every = list(pictures(segmenter, images, names))[PARTS[part]]
         for count in EXAMPLES:
             shares: dict[str, list[float]] = {"ours": [], "random forest": []}
@@ -227,16 +226,14 @@ def rows(folder: Path, limit: int | None, model: str, part: str) -> Iterator[dic
                     yield {"kind": kind, "method": method, "examples": count, "right": share}
 
 
-def table(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """The rows as a table: ours, and the random forest after a slash."""
-    yield "| objects of | " + " | ".join(f"{count} named" for count in EXAMPLES) + " |"
-    yield "|---|" + "---|" * len(EXAMPLES)
+def cells_of(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """The rows of the table: ours, and the random forest after a slash."""
     for kind in dict.fromkeys(row["kind"] for row in found):
         cells = []
         for count in EXAMPLES:
             own = [row for row in found if (row["kind"], row["examples"]) == (kind, count)]
             cells.append(" / ".join(f"{row['right']:.2f}" for row in own))
-        yield f"| {kind} | " + " | ".join(cells) + " |"
+        yield (kind, *cells)
 
 
 def main() -> None:
@@ -252,7 +249,7 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     (options.output / "naming.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
     print("share named rightly: ours / random forest")
-    print("\n".join(table(found)))
+    print(table(("objects of", *(f"{count} named" for count in EXAMPLES)), cells_of(found)))
 
 
 if __name__ == "__main__":

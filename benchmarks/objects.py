@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from labelled_folders import UNKNOWN, kinds
 from numpy.typing import NDArray
+from reports import table
 from scipy import ndimage
 from skimage import segmentation
 from skimage.io import imread
@@ -28,7 +30,6 @@ from skimage.morphology import h_maxima
 from napari_cliper.objects.object_set import overlaps
 from napari_cliper.objects.splitting import SplitSettings, split
 
-NOT_LABELLED = 255
 MATCHED = 0.5  # IoU
 
 Labels = NDArray[np.integer]
@@ -87,18 +88,17 @@ def count(numbers: Labels) -> int:
 
 def images(folder: Path, limit: int | None) -> Iterator[tuple[str, str, Labels, Labels]]:
     """Kind, file name, labels and instances of each image, `limit` of each kind."""
-    for kind in sorted(path.parent for path in folder.glob("*/instances")):
-        files = sorted((kind / "instances").glob("*.png"))
-        for file in files[:limit]:
-            labels = imread(kind / "labels" / file.name)
-            yield kind.name, file.name, labels, imread(file).astype(np.int64)
+    for kind, names in kinds(folder, "instances", limit):
+        for name in names:
+            instances = imread(kind / "instances" / name).astype(np.int64)
+            yield kind.name, name, imread(kind / "labels" / name), instances
 
 
 def rows(folder: Path, limit: int | None) -> Iterator[dict[str, Any]]:
     """The rows of objects.json."""
     for kind, name, labels, true in images(folder, limit):
-        masks = np.where(labels == NOT_LABELLED, 0, labels)
-        labelled = np.where(labels == NOT_LABELLED, 0, true)
+        masks = np.where(labels == UNKNOWN, 0, labels)
+        labelled = np.where(labels == UNKNOWN, 0, true)
         for method, function in METHODS.items():
             found = function(masks)
             error = abs(count(found) - count(labelled)) / max(count(labelled), 1)
@@ -111,7 +111,7 @@ def rows(folder: Path, limit: int | None) -> Iterator[dict[str, Any]]:
             }
 
 
-def table(found: list[dict[str, Any]]) -> Iterator[str]:
+def means(found: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     """Means by kind and method, of all images, of every second one, and of the others.
 
     Every second image in the order of names, from the first, was used to choose the setting; the
@@ -127,10 +127,8 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
         "tuning half": lambda index: index % 2 == 0,
         "held back": lambda index: index % 2 == 1,
     }
-    yield "| images | kind | " + " | ".join(METHODS) + " |"
-    yield "|---|---|" + "---|" * len(METHODS)
     for half, taken in halves.items():
-        means: dict[str, list[float]] = {method: [] for method in METHODS}
+        of_kinds: dict[str, list[float]] = {method: [] for method in METHODS}
         for kind, known in names.items():
             cells = []
             for method in METHODS:
@@ -146,11 +144,11 @@ def table(found: list[dict[str, Any]]) -> Iterator[str]:
                     continue
                 ap50 = float(np.mean([row["ap50"] for row in own]))
                 error = float(np.mean([row["count_error"] for row in own]))
-                means[method].append(ap50)
+                of_kinds[method].append(ap50)
                 cells.append(f"{ap50:.3f} ({error:.3f})")
-            yield f"| {half} | {kind} | " + " | ".join(cells) + " |"
-        cells = [f"{np.mean(values):.3f}" if values else "" for values in means.values()]
-        yield f"| {half} | mean | " + " | ".join(cells) + " |"
+            yield (half, kind, *cells)
+        cells = [f"{np.mean(values):.3f}" if values else "" for values in of_kinds.values()]
+        yield (half, "mean", *cells)
 
 
 def main() -> None:
@@ -167,7 +165,7 @@ def main() -> None:
     text = json.dumps(found, indent=1)
     (options.output / "objects.json").write_text(text, encoding="utf-8")
     print("AP50 (count error)")
-    print("\n".join(table(found)))
+    print(table(("images", "kind", *METHODS), means(found)))
 
 
 if __name__ == "__main__":

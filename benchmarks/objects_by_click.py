@@ -25,9 +25,10 @@ from typing import Any
 
 import baselines
 import numpy as np
-from hints import clicks
+from hints import clicks, deepest
+from labelled_folders import UNKNOWN, kinds
 from numpy.typing import NDArray
-from scipy import ndimage
+from reports import table
 from skimage.io import imread
 from skimage.measure import label as numbered
 
@@ -43,7 +44,6 @@ from napari_cliper.segmentation import (
 CLICKS = (1, 2, 3, 5)
 LEAST = 50
 """Fewest pixels of an object."""
-NOT_LABELLED = 255
 
 Mask = NDArray[np.bool_]
 Choose = Callable[[ObjectMasks, bool], int]
@@ -56,16 +56,9 @@ def objects_of(labels: NDArray[Any], instances: NDArray[Any] | None) -> Iterator
         for number in np.unique(instances[instances > 0]):
             yield instances == number
         return
-    for value in np.unique(labels[(labels > 0) & (labels != NOT_LABELLED)]):
+    for value in np.unique(labels[(labels > 0) & (labels != UNKNOWN)]):
         regions = numbered(labels == value)
         yield regions == np.bincount(regions.ravel())[1:].argmax() + 1
-
-
-def deepest(mask: Mask) -> tuple[int, int]:
-    """The pixel of a mask that is farthest from its edge."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    row, column = np.unravel_index(depth.argmax(), mask.shape)
-    return int(row), int(column)
 
 
 def largest_mistake(truth: Mask, found: Mask) -> tuple[Mask, bool]:
@@ -129,7 +122,7 @@ def measured(
     embedding = segmenter.embed(image)
     pixels = to_8bit(image if image.ndim == 3 else image[..., None]).pixels
     features = baselines.pixel_features(np.repeat(pixels[..., :3], 3 // pixels.shape[2], axis=2))
-    hinted = clicks(np.where(labels == NOT_LABELLED, 0, labels), 3)
+    hinted = clicks(np.where(labels == UNKNOWN, 0, labels), 3)
     classes = baselines.classified(baselines.forest([features], [hinted]), features)
     for index in chosen:
         truth = objects[index]
@@ -151,24 +144,20 @@ def measured(
                 }
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def iou_table(rows: list[dict[str, Any]]) -> str:
     """Means by kind, and the mean of the kinds, as a Markdown table."""
     values: dict[tuple[str, str, int], list[float]] = defaultdict(list)
     for row in rows:
         values[row["way"], row["kind"], row["clicks"]].append(row["iou"])
-    kinds = sorted({row["kind"] for row in rows})
-    ways = list(dict.fromkeys(row["way"] for row in rows))
-    lines = [
-        f"| IoU at {', '.join(map(str, CLICKS))} clicks | {' | '.join(kinds)} | mean |",
-        "|---" * (len(kinds) + 2) + "|",
-    ]
-    for way in ways:
+    measured = sorted({row["kind"] for row in rows})
+    lines = []
+    for way in dict.fromkeys(row["way"] for row in rows):
         means = np.array(
-            [[np.mean(values[way, kind, count]) for count in CLICKS] for kind in kinds]
+            [[np.mean(values[way, kind, count]) for count in CLICKS] for kind in measured]
         )
-        cells = [" / ".join(f"{value:.2f}" for value in line) for line in (*means, means.mean(0))]
-        lines.append(f"| {way} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        every = (*means, means.mean(axis=0))
+        lines.append((way, *(" / ".join(f"{value:.2f}" for value in one) for one in every)))
+    return table((f"IoU at {', '.join(map(str, CLICKS))} clicks", *measured, "mean"), lines)
 
 
 def main() -> None:
@@ -182,12 +171,11 @@ def main() -> None:
     segmenter = ObjectSegmenter(options.sam, offline=True)
     rows: list[dict[str, Any]] = []
     start = time.perf_counter()
-    for folder in sorted(path.parent for path in options.images.glob("*/images")):
-        names = sorted(path.name for path in (folder / "images").glob("*.png"))
-        for name in names[: options.limit]:
+    for folder, names in kinds(options.images, "images", options.limit):
+        for name in names:
             rows += measured(segmenter, folder, name, options.objects)
     objects = len({(row["kind"], row["image"], row["object"]) for row in rows})
-    print(table(rows))
+    print(iou_table(rows))
     print(f"{objects} objects, {time.perf_counter() - start:.0f} s")
     if options.output is not None:
         options.output.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

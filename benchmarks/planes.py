@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 
 import numpy as np
-from hints import Labels, clicks
+from hints import INVENTED, Labels, clicks
 
 from napari_cliper.demo.run import HELD_OUT_SEED
 from napari_cliper.demo.scenes import KINDS, make_stack
@@ -34,7 +34,7 @@ from napari_cliper.segmentation import (
 KINDS_OF_STACKS = ("nucleus", "diatom", "bubble")
 NAMES = {
     "real words": KINDS_OF_STACKS,
-    "invented names": ("zorfel", "quibbix", "mandrone"),
+    "invented names": INVENTED[: len(KINDS_OF_STACKS)],
 }
 GROUND = "bright field"
 EVERY = 10

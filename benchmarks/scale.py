@@ -14,17 +14,19 @@ import argparse
 import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import processes
 import torch
+from reports import table
 
 from napari_cliper.demo.run import all_classes
 from napari_cliper.demo.scenes import make_scene
@@ -144,29 +146,21 @@ def cost_of_tiles(folder: Path) -> dict[str, float]:
     }
 
 
-def in_process(*arguments: str) -> dict[str, Any]:
-    """Run this script with arguments; returns what it prints as JSON."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__)), *arguments],
-        env=environment, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    lines = done.stdout.splitlines()
-    return json.loads(lines[-1]) if lines else {}
-
-
 def run(sizes: list[int], scenes: int) -> dict[str, Any]:
     """All measurements: by size, and the cost of tiles."""
+    script = Path(__file__)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    numbers = partial(processes.numbers, script, environment=one_thread)
     found: dict[str, Any] = {"sizes": {}}
     for size in sizes:
         rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
         for index in range(scenes):
             with tempfile.TemporaryDirectory() as folder:
-                in_process("--draw", str(size), str(SEED + index), folder)
+                processes.shown(script, "--draw", size, SEED + index, folder)
                 moved = ["--moved"] if size <= 2048 else []
                 rows.append((
-                    in_process("--measure", folder, "--tiles", *moved),
-                    in_process("--measure", folder),
+                    numbers("--measure", folder, "--tiles", *moved),
+                    numbers("--measure", folder),
                 ))  # fmt: skip
         first = [row[0] for row in rows]
         moves = [one["moved"] for one in first if "moved" in one]
@@ -183,39 +177,30 @@ def run(sizes: list[int], scenes: int) -> dict[str, Any]:
         found["sizes"][size] = row
         print(size, row, file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        found["cost"] = in_process("--cost", folder)
+        found["cost"] = numbers("--cost", folder)
     print(found["cost"], file=sys.stderr, flush=True)
     return found
 
 
-def table(found: dict[str, Any]) -> str:
+def report(found: dict[str, Any]) -> str:
     """The results as a Markdown table, and whether each limit is kept."""
-    lines = [
-        "".join(
-            f"| {name} "
-            for name in (
-                "Image, px",
-                "mIoU with tiles",
-                "mIoU without",
-                "Tiles",
-                "CPU s a tile: networks",
-                "scores and PAMR",
-                "labels",
-                "Memory over the networks",
-                "Changed by moving the grid",
-            )
+    head = (
+        "Image, px", "mIoU with tiles", "mIoU without", "Tiles", "CPU s a tile: networks",
+        "scores and PAMR", "labels", "Memory over the networks", "Changed by moving the grid",
+    )  # fmt: skip
+    cells = [
+        (
+            f"{size} x {size}",
+            f"{row['mIoU with tiles']:.2f}",
+            f"{row['mIoU without']:.2f}",
+            str(row["tiles"]),
+            *(f"{row[step]:.3f}" for step in ("embed", "score", "labels")),
+            f"{row['memory']:.0f} MB",
+            "" if row["moved"] is None else f"{row['moved']:.2%}",
         )
-        + "|",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+        for size, row in found["sizes"].items()
     ]
-    for size, row in found["sizes"].items():
-        moved = "" if row["moved"] is None else f"{row['moved']:.2%}"
-        lines.append(
-            f"| {size} x {size} | {row['mIoU with tiles']:.2f} | {row['mIoU without']:.2f} | "
-            f"{row['tiles']} | {row['embed']:.3f} | {row['score']:.3f} | {row['labels']:.3f} | "
-            f"{row['memory']:.0f} MB | {moved} |"
-        )
-    lines.append("")
+    lines = [table(head, cells), ""]
     values = [(name, row.get(name)) for row in found["sizes"].values() for name in row]
     for name, value in (*values, *found["cost"].items()):
         if name in LIMITS and value is not None:
@@ -264,9 +249,9 @@ def main() -> None:
         found = run(given.sizes, given.scenes)
         given.output.mkdir(parents=True, exist_ok=True)
         (given.output / "scale.json").write_text(json.dumps(found, indent=1) + "\n")
-        (given.output / "scale.md").write_text(table(found))
+        (given.output / "scale.md").write_text(report(found))
         plot(found, given.output / "scale.png")
-        print(table(found))
+        print(report(found))
 
 
 if __name__ == "__main__":

@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import processes
 import psutil
+from reports import chip, file_name, number, table
 
 HERE = Path(__file__).parent
 RUNS_OF_IMPORT = 7
+MEMORY = ("weights", "before", "highest", "over", "scoring", "maps")
 
 
 @dataclass(frozen=True)
@@ -62,19 +60,7 @@ class Row:
         return self.value <= self.reach
 
 
-# ---------------------------------------------------------------------- the machine
-
-
-def processor() -> str:
-    """The CPU's own name, and how many cores of it there are."""
-    name = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        found = re.search(r"model name\s*: (.+)", Path("/proc/cpuinfo").read_text())
-        name = found[1] if found else name
-    elif sys.platform == "darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        name = subprocess.check_output(command, text=True).strip()
-    return f"{name}, {os.cpu_count()} cores"
+# ---------------------------------------------------------------------- measuring
 
 
 def bfloat16_flags() -> list[str]:
@@ -86,65 +72,29 @@ def bfloat16_flags() -> list[str]:
     return sorted(named & {"avx512_bf16", "amx_bf16", "avx_ne_convert"})
 
 
-def chip(device: str) -> str:
-    """Which chip did the work."""
-    if not device.startswith("cuda"):
-        return processor()
-    code = f"import torch; print(torch.cuda.get_device_name({device!r}))"
-    return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
-
-
-# ---------------------------------------------------------------------- child processes
-
-
-def child(command: Sequence[str], cache: Path) -> Any:
-    """Run Python in a fresh process with a cache of its own; what it prints last is JSON."""
-    done = subprocess.run(
-        [sys.executable, *command],
-        cwd=HERE,
-        env={**os.environ, "XDG_CACHE_HOME": str(cache)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def part(name: str, folder: Path, request: argparse.Namespace) -> Any:
     """One part of `parts.py`."""
     print(f"measuring: {name}", flush=True)
-    with tempfile.TemporaryDirectory(dir=folder) as cache:
-        command = ["parts.py", name, "--folder", str(folder), "--device", request.device]
-        return child(command + ["--quick"] * request.quick, Path(cache))
+    options = ["--folder", folder, "--device", request.device, *["--quick"] * request.quick]
+    return processes.numbers(HERE / "parts.py", name, *options)
 
 
 def on_display(script: str, folder: Path) -> Any:
     """Run a script that needs a display; None where there is none."""
     print(f"measuring: {script}", flush=True)
-    command = [sys.executable, script]
-    if sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
-        if shutil.which("xvfb-run") is None:
-            return None
-        command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24", *command]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "display")}
-    found = []
-    for _ in range(2):  # the first fills napari's own caches
-        done = subprocess.run(
-            command, cwd=HERE, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    return found[-1]
+    before, home = processes.display(), folder / "display"
+    if before is None:
+        return None
+    processes.numbers(HERE / script, before=before, home=home)  # fills napari's own caches
+    return processes.numbers(HERE / script, before=before, home=home)
 
 
-def import_seconds(folder: Path) -> float:
+def import_seconds() -> float:
     """The fastest of some fresh imports of the package."""
     code = (
         "import time; t = time.perf_counter(); import napari_cliper; print(time.perf_counter() - t)"
     )
-    return min(float(child(["-c", code], folder)) for _ in range(RUNS_OF_IMPORT))
-
-
-# ---------------------------------------------------------------------- the table
+    return min(float(processes.numbers("-c", code)) for _ in range(RUNS_OF_IMPORT))
 
 
 def measure(folder: Path, request: argparse.Namespace) -> dict[str, Any]:
@@ -158,12 +108,14 @@ def measure(folder: Path, request: argparse.Namespace) -> dict[str, Any]:
     found = {"first": part("first, also in bfloat16" if half else "first", folder, request)}
     found |= {name: part(name, folder, request) for name in names}
     print("measuring: imports", flush=True)
-    code = "from worker import measured; import json; print(json.dumps(measured()))"
     return found | {
-        "import": import_seconds(folder),
+        "import": import_seconds(),
         "dock": on_display("dock.py", folder),
-        "worker": child(["-c", code], folder),
+        "worker": processes.numbers(HERE / "worker.py"),
     }
+
+
+# ---------------------------------------------------------------------- the report
 
 
 def rows(found: dict[str, Any]) -> Iterator[Row]:
@@ -209,13 +161,8 @@ def rows(found: dict[str, Any]) -> Iterator[Row]:
     yield Row("import napari_cliper", None, found["import"], 0.1)
     if found["dock"]:
         yield Row("dock open after napari", None, found["dock"], 1)
-    plain, threaded = found["worker"]
-    yield Row("worker thread over the plain call", plain, threaded, 1.1)
-
-
-def number(value: float) -> str:
-    """Three figures that count."""
-    return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
+    worker = found["worker"]
+    yield Row("worker thread over the plain call", worker["plain call"], worker["worker"], 1.1)
 
 
 def report(found: dict[str, Any], request: argparse.Namespace) -> str:
@@ -233,33 +180,41 @@ def report(found: dict[str, Any], request: argparse.Namespace) -> str:
         "" if request.device.startswith("cuda") else "A GPU: not run.",
         f"Load of the machine when this began: {number(found['load'])}.",
         "",
-        "| what | published | here | ratio | at most | reached |",
-        "|---|---:|---:|---:|---:|---|",
-    ]
-    for row in rows(found):
-        theirs, ratio = (
-            ("", "")
-            if row.published is None
-            else (f"{number(row.published)} {row.unit}", number(row.value))
-        )
-        lines.append(
-            f"| {row.what} | {theirs} | {number(row.ours)} {row.unit} | {ratio} | "
-            f"{number(row.reach)} | {'yes' if row.reached else '**no**'} |"
-        )
-    lines += [
+        table(
+            ("what", "published", "here", "ratio", "at most", "reached"),
+            [
+                (
+                    row.what,
+                    "" if row.published is None else f"{number(row.published)} {row.unit}",
+                    f"{number(row.ours)} {row.unit}",
+                    "" if row.published is None else number(row.value),
+                    number(row.reach),
+                    "yes" if row.reached else "**no**",
+                )
+                for row in rows(found)
+            ],
+        ),
         "",
         "Seconds of a first result by stage (the published VAE and UNet with their",
         "sharpening in *products*):",
         "",
-        "| stage | " + " | ".join(first["seconds"]) + " |",
-        "|---|" + "---:|" * len(first["seconds"]),
+        table(
+            ("stage", *first["seconds"]),
+            [
+                (
+                    stage,
+                    *(
+                        number(one[stage]) if stage in one else ""
+                        for one in first["seconds"].values()
+                    ),
+                )
+                for stage in first["seconds"]["published"]
+            ],
+        ),
+        "",
+        "All rounds of it, in turns, in seconds:",
+        "",
     ]
-    for stage in first["seconds"]["published"]:
-        cells = (one.get(stage) for one in first["seconds"].values())
-        lines.append(
-            f"| {stage} | " + " | ".join("" if c is None else number(c) for c in cells) + " |"
-        )
-    lines += ["", "All rounds of it, in turns, in seconds:", ""]
     lines += [
         f"- {name}: {', '.join(number(one) for one in seconds)}"
         for name, seconds in first["rounds"].items()
@@ -268,14 +223,18 @@ def report(found: dict[str, Any], request: argparse.Namespace) -> str:
         "",
         f"Filled share of these random weights' attention: {min(fills):.3g} to {max(fills):.3g} %.",
         "",
-        "| memory, MB | weights | before | highest | over | scoring alone | its maps |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        table(
+            ("memory, MB", "weights", "before", "highest", "over", "scoring alone", "its maps"),
+            [
+                (
+                    name.removeprefix("memory "),
+                    *(number(sizes[key]) if key in sizes else "" for key in MEMORY),
+                )
+                for name, sizes in found.items()
+                if name.startswith("memory ") and sizes
+            ],
+        ),
     ]
-    for name, sizes in found.items():
-        if name.startswith("memory ") and sizes:
-            keys = ("weights", "before", "highest", "over", "scoring", "maps")
-            cells = (number(sizes[key]) if key in sizes else "" for key in keys)
-            lines.append(f"| {name.removeprefix('memory ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -336,25 +295,22 @@ def main() -> None:
     request = parser.parse_args()
     from networks import build  # noqa: PLC0415 - it loads torch; --help need not
 
-    slug = (
-        re.sub(r"[^a-z0-9]+", "-", chip(request.device).lower()).strip("-")
-        + "-quick" * request.quick
-    )
+    slug = file_name(chip(request.device), quick=request.quick)
     load = psutil.getloadavg()[0]  # what others do: at over a tenth or two, measure again
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         build(folder, quick=request.quick)
         found = measure(folder, request) | {"load": load}
     request.output.mkdir(parents=True, exist_ok=True)
-    table = report(found, request)
-    (request.output / f"{slug}.md").write_text(table)
+    text = report(found, request)
+    (request.output / f"{slug}.md").write_text(text)
     numbers = {"chip": chip(request.device), "rows": [asdict(row) for row in rows(found)], **found}
     (request.output / f"{slug}.json").write_text(json.dumps(numbers, indent=1) + "\n")
     try:
         plot(found, request.output / f"{slug}.png")
     except ModuleNotFoundError:
         print("No plot: it needs matplotlib.")
-    print(table)
+    print(text)
 
 
 if __name__ == "__main__":

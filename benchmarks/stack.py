@@ -13,26 +13,20 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import napari
 import numpy as np
+import processes
 import psutil
 import tifffile
-from napari.layers import Labels
-from qtpy.QtWidgets import QApplication
+from napari.layers import Image, Labels
+from open_dock import open_dock, rest, wait
+from reports import table
 
 from napari_cliper.demo.scenes import make_scene
-from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.pytorch_loading import load_pytorch
-from napari_cliper.segmentation import SegmentationConfig
 
-WORDS = "pollen grain, red blood cell, bacterium, fibre, crystal, bubble"
 REST = 0.5  # seconds without a job after which an action has ended
 STROKE = 1.2  # seconds in which a stroke is taken; it is saved after 1.5 s
 SINGLES = STROKES = 3
@@ -48,15 +42,12 @@ class Session:
         tifffile.imwrite(
             path, pages, shape=(planes, side, side, 3), dtype=np.uint8, photometric="rgb"
         )
-        self.viewer = napari.Viewer()
-        self.dock = dock = CliperWidget(self.viewer)
-        self.viewer.window.add_dock_widget(dock)
-        dock.engine_panel.setValue(SegmentationConfig(model="demo", refiner="none", device="cpu"))
-        dock.classes_panel.add_words(WORDS)
+        self.dock = dock = open_dock(refiner="none")
+        self.viewer = dock.viewer
         self.rest()
         dock.project_controller.create(folder / "project", [path])
         while (layer := dock.project_controller.layer) is None:
-            self.wait(0.1)
+            wait(0.1)
         self.rest()
         self.stack = layer
         self.choose(self.stack)
@@ -65,24 +56,13 @@ class Session:
         """Plane z, (Y, X, 3) uint8: a scene that moves; any number gives another image."""
         return np.roll(self.scene, 7 * z, axis=1)
 
-    def choose(self, layer: napari.layers.Image) -> None:
+    def choose(self, layer: Image) -> None:
         """Choose the image to run on."""
         self.dock.image_panel.images.setCurrentText(layer.name)
 
-    def wait(self, seconds: float) -> None:
-        """Process events for a while."""
-        application, start = QApplication.instance(), time.perf_counter()
-        while time.perf_counter() - start < seconds:
-            application.processEvents()
-            time.sleep(0.005)
-
     def rest(self) -> None:
         """Process events until no job runs."""
-        quiet = time.perf_counter()
-        while time.perf_counter() - quiet < REST:
-            self.wait(0.01)
-            if not self.dock.idle:
-                quiet = time.perf_counter()
+        rest(self.dock, REST)
 
     def cpu(self, action: Callable[[], object]) -> float:
         """Return the CPU time of an action with all that follows it, in seconds."""
@@ -102,7 +82,7 @@ class Session:
             layer.visible = False
         return statistics.median(times)
 
-    def strokes(self, image: napari.layers.Image) -> tuple[float, float]:
+    def strokes(self, image: Image) -> tuple[float, float]:
         """Return the median CPU times of a stroke of the brush, and of saving it."""
         layer = self.dock.annotation_controller.begin(image, image.name).layer
         layer.brush_size = 20
@@ -111,12 +91,12 @@ class Session:
         for number in range(STROKES):
             self.rest()
             idle = time.process_time()
-            self.wait(STROKE)  # what the window does without a stroke
+            wait(STROKE)  # what the window does without a stroke
             idle = time.process_time() - idle
             start = time.process_time()
             for column in range(side // 4, side // 2, 10):
                 layer.paint((*plane, side // 4 + 5 * number, column), 1 + number % 2)
-            self.wait(STROKE)
+            wait(STROKE)
             strokes.append(time.process_time() - start - idle)
             saves.append(self.cpu(lambda: None))
         return statistics.median(strokes), statistics.median(saves)
@@ -130,7 +110,6 @@ class Session:
 
 def measure(planes: int, side: int, folder: Path) -> dict[str, float]:
     """Measure a stack in this process."""
-    load_pytorch()
     session, process = Session(folder, planes, side), psutil.Process()
     session.singles(1)  # what is made once: networks, colours, windows
     session.choose(session.stack)
@@ -148,32 +127,21 @@ def measure(planes: int, side: int, folder: Path) -> dict[str, float]:
     return found
 
 
-def in_a_process(planes: int, side: int) -> dict[str, float]:
-    """Measure a stack in a process that reads and changes no file of the user."""
-    names = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, __file__, "--child", folder]
-        command += ["--planes", str(planes), "--side", str(side)]
-        environment = {**os.environ, **dict.fromkeys(names, folder)}
-        done = subprocess.run(
-            command, check=True, env=environment, stdout=subprocess.PIPE, text=True
-        )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--planes", type=int, default=12)
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        print(json.dumps(measure(chosen.planes, chosen.side, Path(chosen.child))))
+        folder = Path(os.environ["XDG_DATA_HOME"])
+        print(json.dumps(measure(chosen.planes, chosen.side, folder)))
         return
-    half, whole = (in_a_process(n, chosen.side) for n in (chosen.planes // 2, chosen.planes))
-    print(f"| {chosen.planes} planes of {chosen.side} x {chosen.side} | | Ratio |\n|---|---:|---:|")
+    half, whole = (
+        processes.numbers(__file__, "--child", "--planes", planes, "--side", chosen.side)
+        for planes in (chosen.planes // 2, chosen.planes)
+    )
     plane, more = 3 * chosen.side**2, chosen.planes - chosen.planes // 2
     growth = (whole["memory"] - half["memory"]) / more
     rows = (
@@ -183,8 +151,8 @@ def main() -> None:
         ("a stroke, to half as many planes", whole["stroke"], half["stroke"], "s"),
         ("saving it, to a single image", whole["save"], whole["save of one"], "s"),
     )
-    for title, value, other, unit in rows:
-        print(f"| {title} | {value:.3g} {unit} | {value / other:.2f} |")
+    cells = [(title, f"{one:.3g} {unit}", f"{one / other:.2f}") for title, one, other, unit in rows]
+    print(table((f"{chosen.planes} planes of {chosen.side} x {chosen.side}", "", "Ratio"), cells))
 
 
 if __name__ == "__main__":

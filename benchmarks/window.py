@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import os
 import resource
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,20 +23,17 @@ from pathlib import Path
 from typing import Any
 
 import dask.array as da
-import napari
 import numpy as np
+import processes
+from open_dock import open_dock, rest
 from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QApplication
 
 from napari_cliper.annotation.stored_edits import StoredEdits
 from napari_cliper.demo.scenes import make_scene
 from napari_cliper.plugin.dock import CliperWidget
-from napari_cliper.plugin.pytorch_loading import load_pytorch, load_triton_apart
-from napari_cliper.segmentation import SegmentationConfig
 
 TICK = 0.02  # seconds
 REST = 1.0  # seconds without a job after which an action has ended
-LONGEST = 300.0  # seconds to wait for one action
 FEW_TILES = 450.0  # object size in pixels, for tiles of 1980 px: 196 in an image of 20,000 px
 
 
@@ -60,24 +55,14 @@ class Loop:
         self.most_cpu = max(self.most_cpu, cpu - self._cpu)
         self._last, self._cpu = now, cpu
 
-    def rest(self) -> None:
-        """Process events until no job runs."""
-        application = QApplication.instance()
-        start = quiet = time.perf_counter()
-        while time.perf_counter() - start < LONGEST and time.perf_counter() - quiet < REST:
-            application.processEvents()
-            time.sleep(0.001)
-            if not self._dock.idle:
-                quiet = time.perf_counter()
-
     def measure(self, title: str, action: Callable[[], object]) -> None:
         """Print how long an action blocks the window, and how long all of it takes."""
-        self.rest()
+        rest(self._dock, REST)
         self._last, self._cpu = time.perf_counter(), time.thread_time()
         self.longest = self.most_cpu = 0.0
         start = time.perf_counter()
         action()
-        self.rest()
+        rest(self._dock, REST)
         whole = time.perf_counter() - start - REST
         blocked = f"{self.longest:.2f} s | {self.most_cpu:.2f} s"
         print(f"| {title} | {blocked} | {whole:.1f} s |", flush=True)
@@ -112,19 +97,14 @@ def look_at(dock: CliperWidget, row: float, column: float, zoom: float) -> None:
 
 def session(side: int, *, lazy: bool, whole: bool, still: bool) -> None:
     """Print how long each action of a session on one image blocks the window."""
-    viewer = napari.Viewer(show=not still)
-    dock = CliperWidget(viewer)
-    viewer.window.add_dock_widget(dock)
-    load_triton_apart()  # as the dock does, and not earlier: garbage collections then pass over
-    load_pytorch()  # the same objects as in use
+    dock = open_dock(show=not still)
+    viewer = dock.viewer
     if lazy:
         viewer.add_image(pyramid(side), name="large", multiscale=True, rgb=True)
     else:
         scene = make_scene((512, 512), 1_000_003, unit=256).image
         image = np.kron(scene, np.ones((side // 512, side // 512, 1), np.uint8))
         viewer.add_image(image, name="large")
-    dock.engine_panel.setValue(SegmentationConfig(model="demo", device="cpu"))
-    dock.classes_panel.add_words("pollen grain, red blood cell, bacterium, fibre, crystal, bubble")
     loop = Loop(dock)
     slider = dock.threshold_panel.background_slider
     columns = ("Action", "Window blocked for", "of it CPU time", "Until all jobs have ended")
@@ -170,7 +150,7 @@ def session(side: int, *, lazy: bool, whole: bool, still: bool) -> None:
         loop.measure("Zoom out", viewer.reset_view)
         loop.measure("Zoom in again", lambda: look_at(dock, middle, middle, 1.0))
     loop.measure("Clean", annotations.clean)
-    loop.rest()
+    rest(dock, REST)
     dock.close_down()
     viewer.close()
     files = [path for path in Path(os.environ["XDG_DATA_HOME"]).rglob("*") if path.is_file()]
@@ -191,10 +171,7 @@ def main() -> None:
     if chosen.child:
         session(chosen.side, lazy=chosen.lazy, whole=chosen.whole, still=chosen.still)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        names = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-        command = [sys.executable, __file__, *sys.argv[1:], "--child"]
-        subprocess.run(command, check=True, env={**os.environ, **dict.fromkeys(names, folder)})
+    processes.shown(__file__, *sys.argv[1:], "--child")
 
 
 if __name__ == "__main__":

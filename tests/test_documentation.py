@@ -1,4 +1,4 @@
-"""The examples in README, documentation and docstrings run."""
+"""The examples in README, documentation and docstrings run; tables name all that there is."""
 
 from __future__ import annotations
 
@@ -34,6 +34,13 @@ def test_python_examples_run(subtests):
 def test_every_method_and_refiner_is_in_the_reference():
     text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
     assert [name for name in (*METHODS, *REFINERS) if f"`{name}`" not in text] == []
+
+
+def test_every_benchmark_is_described():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    scripts = [path.name for path in sorted((ROOT / "benchmarks").glob("*.py"))]
+    assert scripts
+    assert [name for name in scripts if f"`{name}`" not in text] == []
 
 
 def test_docstring_examples_run(subtests):

@@ -8,7 +8,6 @@ Needs a display; without one:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,8 +15,8 @@ from typing import Any
 import napari
 import numpy as np
 from complete_job import SIZE, complete_job, deepest
+from person import wait
 from PIL import Image
-from qtpy.QtCore import QEventLoop, QTimer
 
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
@@ -82,17 +81,6 @@ def demo_image() -> None:
     both.paste(Image.fromarray(result.scene.image), (0, 0))
     both.paste(labelled, (width, 0))
     both.save(FOLDER / "demo.png", optimize=True)
-
-
-def wait(until: Callable[[], bool] | int) -> None:
-    """Process events for some milliseconds, or until a condition is true."""
-    loop, timer = QEventLoop(), QTimer()
-    if isinstance(until, int):
-        QTimer.singleShot(until, loop.quit)
-    else:
-        timer.timeout.connect(lambda: loop.quit() if until() else None)
-        timer.start(5)
-    loop.exec()
 
 
 def save_window(viewer: napari.Viewer, name: str, settle: int = SETTLE) -> None:

@@ -16,6 +16,29 @@ _TABS = 60  # more than any page has controls
 PATIENCE = 60_000  # milliseconds to wait for anything
 
 
+def wait(until: Callable[[], object] | int) -> None:
+    """Process events for some milliseconds, or until a condition is true.
+
+    Raises
+    ------
+    TimeoutError
+        If it does not become true.
+    """
+    loop, look, end = QEventLoop(), QTimer(), QTimer()
+    if isinstance(until, int):
+        QTimer.singleShot(until, loop.quit)
+        loop.exec()
+        return
+    look.timeout.connect(lambda: loop.quit() if until() else None)
+    look.start(10)
+    end.setSingleShot(True)
+    end.timeout.connect(loop.quit)
+    end.start(PATIENCE)
+    loop.exec()
+    if not until():
+        raise TimeoutError(f"Waited {PATIENCE / 1000:.0f} s for {until}.")
+
+
 class Person:
     """Clicks and types in a window; `clicks` and `keys` are the counts.
 
@@ -32,27 +55,7 @@ class Person:
 
     # ------------------------------------------------------------------ waiting
 
-    def wait(self, until: Callable[[], object] | int) -> None:
-        """Process events for some milliseconds, or until a condition is true.
-
-        Raises
-        ------
-        TimeoutError
-            If it does not become true.
-        """
-        loop, look, end = QEventLoop(), QTimer(), QTimer()
-        if isinstance(until, int):
-            QTimer.singleShot(until, loop.quit)
-            loop.exec()
-            return
-        look.timeout.connect(lambda: loop.quit() if until() else None)
-        look.start(10)
-        end.setSingleShot(True)
-        end.timeout.connect(loop.quit)
-        end.start(PATIENCE)
-        loop.exec()
-        if not until():
-            raise TimeoutError(f"Waited {PATIENCE / 1000:.0f} s for {until}.")
+    wait = staticmethod(wait)
 
     def take_keyboard(self) -> None:
         """Wait until the window has the keyboard focus, which shortcuts need."""
