@@ -38,6 +38,7 @@ class Window:
             "napari-cliper", "CLIPer segmentation"
         )
         self.stages = []
+        self.dock.main_job.progressed.connect(self.see_stage)  # it may end before the next tick
         self.longest_block, self.ticked = 0.0, time.monotonic()
         self.timer = QTimer()
         self.timer.timeout.connect(self.tick)
@@ -46,6 +47,9 @@ class Window:
         now = time.monotonic()
         self.longest_block = max(self.longest_block, now - self.ticked)
         self.ticked = now
+        self.see_stage()
+
+    def see_stage(self, _progress=None):
         stage = self.dock.status_panel.stage.text()
         if stage and stage not in self.stages:
             self.stages.append(stage)

@@ -57,7 +57,7 @@ def decided_in(
 ) -> tuple[bool, bool]:
     """Return whether some pixels are decided, and whether some of them have a label."""
     decided = edit_mask != OPEN
-    return bool(decided.any()), bool(labels[decided].any())
+    return bool(decided.any()), bool((decided & (labels != 0)).any())
 
 
 def _numbers(values: NDArray[np.unsignedinteger], left_out: int) -> dict[int, int]:

@@ -14,7 +14,10 @@ from qtpy.QtCore import QTimer
 
 
 def set_aside() -> None:
-    """Let collections pass over all objects that there are now, such as those of modules."""
+    """Let collections pass over all objects that there are now, such as those of modules.
+
+    Any thread may call it: nothing is collected, and so no Qt object is deleted in another thread.
+    """
     gc.freeze()
 
 

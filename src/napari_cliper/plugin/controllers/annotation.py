@@ -168,11 +168,11 @@ class AnnotationController(Controller):
         annotation.stepped.connect(partial(self.stepped.emit, annotation))
         annotation.refused.connect(self.say_error)
         self._all.append(annotation)
+        annotation.show_classes(self._rows())  # now: later, napari would draw the layer again
         self._viewer.add_layer(annotation.layer)
         if not annotation.layer.visible:  # it is large
             self._soon.show(annotation.layer)
         self._result.make_room(annotation.layer)
-        annotation.show_classes(self._rows())
         self._counting.request()
         self.update_available()
         self.begun.emit(annotation)

@@ -13,9 +13,10 @@ from napari.layers import Image, Labels
 from numpy.typing import NDArray
 from qtpy.QtCore import QObject, Signal
 
+from ...annotation.chunks import decided_in
 from ...annotation.class_change import ClassChange, Relabelled, change_state, relabelled_by
 from ...annotation.edit_history import Box, Edits, union
-from ...annotation.edit_mask import ACCEPTED, OPEN, PAINTED, AnnotationState
+from ...annotation.edit_mask import ACCEPTED, PAINTED, AnnotationState
 from ...annotation.label_store import LabelStore
 from ...annotation.memory_store import MemoryStore
 from ...annotation.merge import Rule, accept, following, moved_by_hint
@@ -204,8 +205,7 @@ class AnnotationLayer(QObject):
     def decided_in(self, choice: ImageChoice) -> tuple[bool, bool]:
         """Return whether a choice has decided pixels, and whether some of them have a label."""
         place = self.place_of(choice)
-        decided = self.edits.edit_mask[place] != OPEN
-        return bool(decided.any()), bool(self.edits.labels[place][decided].any())
+        return decided_in(self.edits.labels[place], self.edits.edit_mask[place])
 
     def place_of(self, choice: ImageChoice) -> Place:
         """The index of a choice's pixels in the annotation."""

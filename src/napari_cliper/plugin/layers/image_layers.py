@@ -27,7 +27,7 @@ from .lazy_planes import LazyPlane, lazy_levels
 
 Region = tuple[slice, slice]
 
-LARGEST_AT_ONCE = 4096
+LARGEST_AT_ONCE = 2048
 """Side of the largest square image whose annotation is changed as a whole, in the window's thread.
 Those of larger images are changed chunk by chunk, in threads."""
 
