@@ -188,7 +188,7 @@ def test_the_score_of_an_absent_class_does_not_grow_with_the_number_of_tiles():
     """Values of an absent class are noise; those of a present class have objects."""
     rng = np.random.default_rng(0)
     found, highest = {}, {}
-    for count in (1, 4, 49, 441):
+    for count in (1, 4, 49, 441, 1936):
         side = 28 * int(count**0.5)
         layout = TileLayout((side, side), (side, side), (28, 28), (28, 28), patch=1)
         maps = torch.from_numpy(rng.exponential(0.05, (2, side, side)).astype(np.float32))
@@ -312,6 +312,8 @@ def test_an_estimate_is_of_all_tiles(scene):
     assert estimate.seconds > 0
     assert estimate.read_again == 0
     assert one.estimate(scene.image[:200, :200]) is None
+    lazy = one.estimate(Lazy(scene.image), each=estimate.each)
+    assert estimate.chunk_memory - lazy.chunk_memory == scene.image.nbytes
     assert (estimate.new_tiles, estimate.new_disk) == (9, stored)
     for key in list(one.tile_store.entries)[:4]:
         del one.tile_store.entries[key]

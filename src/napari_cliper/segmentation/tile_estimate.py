@@ -147,7 +147,7 @@ def estimate_of(
         seconds=count * (each.seconds + each.attention_seconds),
         disk=count * each.disk + kept * each.attention_disk,
         memory=area * BYTES_A_PIXEL + maps + refining,
-        chunk_memory=CHUNK_BYTES + refining,
+        chunk_memory=in_memory + CHUNK_BYTES + refining,
         maps_memory=in_memory + maps + CHUNK_BYTES + refining,
         read_again=again,
         new_tiles=max(new, unread),

@@ -282,8 +282,8 @@ class _View:
             finer = fine.finer
             joined, region = fine.result(len(blended)), box.in_pixels(finer)
             cells = F.max_pool2d(joined, finer)
-        area = math.prod(box.shape) / math.prod(layout.tile) + len(others)
-        rank = presence_rank_of(area, math.prod(box.shape))
+        tile = math.prod(layout.tile)
+        rank = presence_rank_of(math.prod(box.shape) / tile + len(others), tile)
         before, last = Extremes.of(blended, rank), Extremes.of(cells, rank)
         ranges = Extremes.of(joined)
         for one in others:

@@ -71,15 +71,15 @@ def cost_note(
         free = free_space(store.folder)
         if disk > free:
             raise DiskError(
-                f"{path}: the features of {cost.new_tiles} new tiles need {disk / 1e6:,.0f} MB in "
-                f"{store.folder}, where {free / 1e6:,.0f} MB are free. Choose another folder with "
+                f"{path}: the features of {cost.new_tiles} new tiles need {_size(disk)} in "
+                f"{store.folder}, where {_size(free)} are free. Choose another folder with "
                 "--tile-cache, or larger tiles."
             )
     new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""
     text = (
         f"{size} can be found in {cost.tiles} tiles{new}. Estimate: "
-        f"{_duration(cost.new_seconds)} in the networks, {disk / 1e6:,.0f} MB {where}, "
-        f"{memory / 1e9:.1f} GB of memory."
+        f"{_duration(cost.new_seconds)} in the networks, {_size(disk)} {where}, "
+        f"{_size(memory)} of memory."
     )
     if cost.read_again:
         text += (
@@ -93,3 +93,7 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

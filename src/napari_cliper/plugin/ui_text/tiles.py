@@ -78,7 +78,7 @@ def duration(seconds: float) -> str:
 
 def tile_costs(*, tiles: int, seconds: float, disk: int, memory: int, on_disk: bool) -> str:
     """What a run in tiles takes at most, in short; sizes in bytes."""
-    kept = f", {size_text(disk)} disk" if on_disk else ""
+    kept = f", {size_text(disk)} disk" if on_disk and disk else ""
     room = memory if on_disk else memory + disk
     return f"{count(tiles, 'tile')}: {duration(seconds)}{kept}, {size_text(room)} memory"
 

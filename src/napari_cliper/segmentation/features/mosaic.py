@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..tiles import TileLayout, Window
+from ..working_size import OBJECTS_ACROSS
 
 
 class Mosaic:
@@ -71,8 +72,8 @@ def presence(maps: Tensor, layout: TileLayout) -> Tensor:
 
     For an image of the size of one tile it is the maximum of the class's map. The maximum of more
     tiles would grow with their number, also for classes that are absent. For an image of n times
-    the area of a tile it is therefore the sqrt(n)-th highest value: a single object still covers
-    more cells than that.
+    the area of a tile it is therefore the sqrt(n)-th highest value, but none that lies outside of
+    a single object in the whole image: at most as many values as half of such an object covers.
 
     Parameters
     ----------
@@ -85,10 +86,11 @@ def presence(maps: Tensor, layout: TileLayout) -> Tensor:
 
 def presence_rank(layout: TileLayout) -> int:
     """Return which of the highest values is the score for presence, from 1; see `presence`."""
-    cells = math.prod(layout.grid)
-    return presence_rank_of(cells / math.prod(layout.tile), cells)
+    tile = math.prod(layout.tile)
+    return presence_rank_of(math.prod(layout.grid) / tile, tile)
 
 
-def presence_rank_of(area: float, cells: int) -> int:
-    """Return the rank for an area in tiles, of at most as many values as there are cells."""
-    return min(max(round(math.sqrt(area)), 1), cells)
+def presence_rank_of(area: float, tile: int) -> int:
+    """Return the rank for an area in tiles of so many cells."""
+    of_object = math.pi / 4 * tile / OBJECTS_ACROSS**2
+    return max(round(min(math.sqrt(area), of_object / 2)), 1)
