@@ -115,6 +115,15 @@ def test_tiles_cover_every_patch_and_weights_are_never_0():
         assert ratio == pytest.approx(tiles.scale or 224 / tiles.side, rel=0.1)
 
 
+def test_an_overlap_of_half_a_tile_takes_no_more_tiles_than_that():
+    """A tile has 21 patches here, of which no half is whole."""
+    for side in (512, 600):
+        for count in (2, 3, 9):
+            shape = (side, (count + 1) * side // 2)
+            layout = tile_layout(shape, Tiles(side), overlap=side // 2, shorter_side=336, patch=16)
+            assert len(layout) == count
+
+
 def test_tiles_out_of_range_are_refused():
     for values, words in (
         ((16,), "too small"),

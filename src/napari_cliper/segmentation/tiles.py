@@ -227,7 +227,8 @@ def tile_layout(
 ) -> TileLayout:
     """Return the tiles of an image.
 
-    Sides and positions are rounded to whole patches. An image that is smaller than a tile is one
+    Sides and positions are rounded to whole patches; a distance of half a patch is rounded up, as
+    a shorter one can take a row of tiles more. An image that is smaller than a tile is one
     tile, scaled like any other.
 
     Parameters
@@ -246,7 +247,7 @@ def tile_layout(
     side = max(round(tiles.side * scale / patch), 1)
     scale = side * patch / tiles.side  # exact, so that a tile has whole patches
     shared = overlap if tiles.overlap is None else tiles.overlap
-    stride = max(round((tiles.side - shared) * scale / patch), 1)
+    stride = max(math.floor((tiles.side - shared) / tiles.side * side + 0.5), 1)
     height, width = (max(round(length * scale / patch), 1) for length in shape)
     return TileLayout(
         shape=shape,

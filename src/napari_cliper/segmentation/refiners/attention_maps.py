@@ -134,25 +134,36 @@ def sharpen(raw: Tensor, threshold: float) -> Tensor:
 
 
 def compress(attention: Tensor) -> AttentionMap:
-    """Move a map to the CPU, as a sparse matrix if most values are 0, else in 16 bits.
+    """Return a map on the CPU, as a sparse matrix if most values are 0, else in 16 bits.
+
+    It is compressed where it is: a GPU is faster at that, and then has less to transfer.
 
     Parameters
     ----------
     attention : (n, n) float tensor
         Values of 0 or more.
     """
-    filled = int(torch.count_nonzero(attention)) / attention.numel()
-    attention = attention.float().cpu()
-    if filled <= SPARSE_BELOW:
-        return sparse.csr_array(attention.numpy())
-    levels = torch.empty(attention.shape, dtype=torch.uint16)
+    attention = attention.float()
+    if int(torch.count_nonzero(attention)) <= SPARSE_BELOW * attention.numel():
+        return _sparse(attention)
+    levels = torch.empty(attention.shape, dtype=torch.uint16, device=attention.device)
     step = attention.amax(dim=1, keepdim=True) / LEVELS  # (n, 1)
     divisor = step.clamp(min=torch.finfo(step.dtype).tiny)  # a row may be all zeros
     for rows, quantised, by in zip(
         attention.split(ROWS), levels.split(ROWS), divisor.split(ROWS), strict=True
     ):
         quantised.copy_((rows / by).round_())
-    return LevelMap(levels, step)
+    return LevelMap(levels.cpu(), step.cpu())
+
+
+def _sparse(dense: Tensor) -> sparse.csr_array:
+    """Return the values of an (n, n) tensor that are not 0, on the CPU."""
+    rows, columns = dense.nonzero(as_tuple=True)
+    ends = torch.bincount(rows, minlength=len(dense)).cumsum(dim=0)
+    starts = torch.cat([ends.new_zeros(1), ends])
+    parts = (dense[rows, columns], columns.int(), starts.int())
+    data = tuple(part.cpu().numpy() for part in parts)
+    return sparse.csr_array(data, shape=(len(dense), dense.shape[1]))
 
 
 def _apply(attention: AttentionMap, columns: Tensor) -> Tensor:
