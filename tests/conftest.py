@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 
 pytest_plugins = ["loopback_hub"]
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # numbers are a CPU's; on a GPU networks take float16
 os.environ["OMP_NUM_THREADS"] = "1"  # of libraries loaded later and of child processes
 os.environ.setdefault("LP_NUM_THREADS", "1")  # of software rendering, beside other tests
 
