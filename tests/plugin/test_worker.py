@@ -54,6 +54,27 @@ def test_result_and_progress_arrive_in_the_main_thread(run):
     assert run(work) == [("progress", "one"), ("progress", "two"), ("succeeded", False)]
 
 
+def test_the_object_is_not_deleted_while_its_thread_emits(qtbot):
+    class Slow:
+        """A signal whose emission takes longer than the window needs to receive it."""
+
+        def __init__(self, signal):
+            self.signal, self.left = signal, threading.Event()
+
+        def emit(self, *values):
+            self.signal.emit(*values)
+            time.sleep(0.2)
+            self.left.set()
+
+    job = Job(lambda _report, _should_stop: None)
+    job._ended = slow = Slow(job._ended)
+    deleted_after = []
+    job.destroyed.connect(lambda: deleted_after.append(slow.left.is_set()))
+    job.start()
+    qtbot.waitUntil(lambda: bool(deleted_after), timeout=10_000)
+    assert deleted_after == [True]
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

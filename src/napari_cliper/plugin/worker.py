@@ -74,6 +74,7 @@ class Job(QObject):
         self._announcement = once(self, ANNOUNCED_AFTER, self._announce)
         self._stop = threading.Event()
         self._over = threading.Event()
+        self._emitted = threading.Event()
         self._reported = ("", 0.0)
         self.running = False
         self.error: BaseException | None = None  # known as soon as `wait` returns
@@ -124,6 +125,8 @@ class Job(QObject):
             self._ended.emit(result, error)
         except RuntimeError:  # the application is gone, and this object with it
             logger.debug("A job ended after its window was closed.")
+        finally:
+            self._emitted.set()
         give_back_memory()
 
     def _report(self, progress: Progress) -> None:
@@ -159,6 +162,7 @@ class Job(QObject):
             self._activity.show(progress.stage, share)
 
     def _on_ended(self, result: Any, error: BaseException | None) -> None:
+        self._emitted.wait()  # until the thread has left this object, which is deleted next
         self.deleteLater()
         if not self.running:
             logger.debug("An abandoned job ended.", exc_info=error)
