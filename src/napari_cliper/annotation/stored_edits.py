@@ -29,7 +29,7 @@ COMPARED = 1 << 20
 SHOWN_AT_ONCE = 8
 """Changed chunks that the window shows at once; `StoredEdits.catch_up` shows as many others."""
 
-UNPACKED = 4
+UNPACKED = 2
 """How many chunks take no longer to show than one that is not uncompressed in memory."""
 
 

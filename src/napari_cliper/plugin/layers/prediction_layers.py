@@ -336,7 +336,7 @@ class Predictions:
         slot: str = SINGLE,
         outlines: NDArray[Any] | None = None,
     ) -> Prediction:
-        """Show a result in the live layer of its image and slot, or in a new layer."""
+        """Write a result into the live layer of its image and slot, or into a new, hidden one."""
         by_chunk = isinstance(labels, LabelsByChunk)
         found = next((one for one in self._all if one.fits(choice, slot)), None)
         if found is not None and isinstance(found, LargePrediction) != by_chunk:
@@ -363,7 +363,8 @@ class Predictions:
 
     def _new(self, choice: ImageChoice, stage: Stage, slot: str, labels: AnyLabels) -> Prediction:
         shape, name = labels_shape(choice), ui_text.prediction_layer(image=choice.name, slot=slot)
-        how = {"name": name, "visible": not is_large(shape), **transforms(choice)}
+        # Hidden: napari would outline the labels again for each property that is set here.
+        how = {"name": name, "visible": False, **transforms(choice)}
         if isinstance(labels, LabelsByChunk):
             pyramid = LabelsPyramid(labels)
             layer = Labels(pyramid.levels, multiscale=True, **how)
