@@ -11,6 +11,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
+from ..io.bounded_zarr import bounded
 from ..io.files import FileError
 from ..labels.axes import UNKNOWN
 from ..segmentation import atomic
@@ -18,6 +19,8 @@ from .chunks import Index, chunk_shape, region_of_chunk
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
+
+_CONFIG: Any = {"write_empty_chunks": False}
 
 
 class _SyncedStore(LocalStore):
@@ -48,7 +51,7 @@ def create_array(path: Path, shape: tuple[int, ...], axes: str = "") -> zarr.Arr
             "labels_and_edit_mask",
             *(None if letter == UNKNOWN else letter.lower() for letter in axes),
         ),
-        config={"write_empty_chunks": False},
+        config=_CONFIG,
     )
 
 
@@ -61,7 +64,7 @@ def open_array(path: Path, shape: tuple[int, ...]) -> zarr.Array[Any]:
         If it is missing, damaged or another one.
     """
     try:
-        array = zarr.open_array(_SyncedStore(path), mode="r+", config={"write_empty_chunks": False})
+        array = bounded(zarr.open_array(_SyncedStore(path), mode="r+"), _CONFIG)
     except (OSError, ValueError, KeyError) as error:
         raise FileError(
             f"{path} is missing or damaged, with the annotation. Take it from a backup."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import struct
 import zlib
@@ -21,7 +22,8 @@ READABLE = "TIFF, PNG, JPEG, BMP, GIF, WebP, PPM, PGM, TGA, PCX, SGI and QOI"
 # Exceptions that decoders raise for damaged files; those of imagecodecs are RuntimeErrors.
 BROKEN = (
     ValueError, SyntaxError, LookupError, TypeError, ArithmeticError, AttributeError,
-    AssertionError, RuntimeError, EOFError, struct.error, zlib.error, ET.ParseError,
+    AssertionError, RuntimeError, EOFError, struct.error, zlib.error,
+    lzma.LZMAError, ET.ParseError,
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from ..labels.axes import UNKNOWN, axes_from_names
 from ..labels.labelled_image import PIXEL
 from ..labels.units import known_unit
 from ..segmentation import LazyArray
+from .bounded_zarr import bounded
 from .decoding_errors import check_memory, explained
 from .files import FileError
 from .tiff_structure import StructureError
@@ -80,7 +81,8 @@ class OmeZarr(LazyArray):
         kept = [axis for axis in self.order if not isinstance(stored[axis], (int, np.integer))]
         sides = (len(range(*stored[axis].indices(self.array.shape[axis]))) for axis in kept)
         with explained(self.path):
-            check_memory(math.prod(sides) * self.dtype.itemsize)
+            values = max(math.prod(sides), math.prod(self.array.chunks))
+            check_memory(values * self.dtype.itemsize)
             found = np.asarray(self.array[tuple(stored)])
         return found.transpose([sorted(kept).index(axis) for axis in kept])
 
@@ -106,7 +108,8 @@ def open_ome_zarr(path: Path, *, maybe_empty: bool = False) -> OmeZarr:
     Raises
     ------
     FileError
-        For another kind of Zarr, another version, several images, and a damaged store.
+        For another kind of Zarr, another version, several images, codecs that are not supported,
+        and a damaged store.
     """
     with explained(path):
         group = zarr.open(str(path), mode="r")
@@ -129,7 +132,7 @@ def open_ome_zarr(path: Path, *, maybe_empty: bool = False) -> OmeZarr:
         letters = _letters(axes)
         order, shown = _arranged(letters, array, described)
         sizes = _pixel_sizes(letters, axes, multiscale, dataset)
-        return OmeZarr(path, array, order, shown, sizes, described)
+        return OmeZarr(path, bounded(array), order, shown, sizes, described)
 
 
 def stored_bytes(path: Path) -> int:

@@ -26,6 +26,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from ...io.bounded_zarr import bounded
 from ...io.files import cannot
 from ...io.ome_zarr_images import files_of
 from ...segmentation import LabelsByChunk, StoredLabels, Window, atomic
@@ -210,7 +211,7 @@ class PredictionStore:
         """The labels of a large image; None for another one."""
         if "folder" not in record:
             return None
-        array: Any = zarr.open_array(self.folder / str(record["folder"]), mode="r")
+        array: Any = bounded(zarr.open_array(self.folder / str(record["folder"]), mode="r"))
         if array.dtype != reduced.dtype or array.ndim != 2:
             raise ValueError("the labels are those of another prediction")
         return StoredLabels(array, reduced, np.array(record["pixels"], np.int64))

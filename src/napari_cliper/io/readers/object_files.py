@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-import zarr
 from numpy.typing import NDArray
 from skimage.draw import polygon as polygon_pixels
 
@@ -24,8 +23,10 @@ from ...labels.axes import axes_from_names
 from ...labels.numbers import mapped, without_gaps
 from ...objects.object_set import HIGHEST
 from ...segmentation import InvalidInputError
+from ..decoding_errors import explained
 from ..files import FileError, cannot
 from ..image_decoding import decode_image
+from ..ome_zarr_images import is_zarr, open_ome_zarr
 from ..record_checks import why_not
 from ..tiff_axes import with_axes_of_tiff
 from ..writers.coco import OBJECT_KEY
@@ -246,32 +247,18 @@ def _classes_of(rows: Sequence[Mapping[str, str]]) -> dict[int, str]:
 
 def _of_zarr(path: Path) -> ImportedObjects:
     """The full-size objects in ``labels/objects`` of OME-Zarr."""
-    try:
-        group = zarr.open_group(str(path), mode="r")
-        names = [name for name in (f"labels/{OBJECTS}",) if name in group]
-        if not names:
-            raise FileError(
-                f"{path} has no labels/{OBJECTS}. Choose an OME-Zarr folder that was exported with "
-                "objects."
-            )
-        own = group[names[0]]
-        attributes = dict(own.attrs)
-        described: Any = attributes.get("ome", attributes)
-        level = described["multiscales"][0]["datasets"][0]["path"]
-        axes = [axis["name"] for axis in described["multiscales"][0]["axes"]]
-        properties = described.get("image-label", {}).get("properties", [])
-        classes = {int(one["label-value"]): str(one["class"]) for one in properties}
-        array = np.asarray(group[f"{names[0]}/{level}"])
-    except OSError as error:
-        raise cannot("read", path, error) from error
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    folder = path / "labels" / OBJECTS
+    if not is_zarr(folder):
         raise FileError(
-            f"{path} is not an OME-Zarr folder with objects: {why_not(error)}. Export it again."
-        ) from error
-    numbers = as_numbers(array, str(path))
-    return ImportedObjects(
-        str(path), numbers, MappingProxyType(classes), axes_from_names(axes, numbers.ndim)
-    )
+            f"{path} has no labels/{OBJECTS}. Choose an OME-Zarr folder that was exported with "
+            "objects."
+        )
+    stored = open_ome_zarr(folder, maybe_empty=True)
+    with explained(folder):
+        properties = stored.described.get("image-label", {}).get("properties", [])
+        classes = {int(one["label-value"]): str(one["class"]) for one in properties}
+    numbers = as_numbers(stored[...], str(path))
+    return ImportedObjects(str(path), numbers, MappingProxyType(classes), stored.axes)
 
 
 # ---------------------------------------------------------------------- outlines
