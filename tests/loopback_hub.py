@@ -33,6 +33,8 @@ class Hub(ThreadingHTTPServer):
         self.knows_ranges = True
         self.is_hub = True
         self.go_on = threading.Event()
+        self.waited_in_vain = False  # nobody had given up, or said go on, when a stall ended
+        self.sent = 0  # bytes of files
 
     @property
     def url(self):
@@ -107,12 +109,13 @@ class Answers(BaseHTTPRequestHandler):
         hub = self.server
         for at in range(start, len(content), 10_000):
             if hub.stall_after is not None and at >= hub.stall_after:
-                hub.go_on.wait(20)
+                hub.waited_in_vain |= not hub.go_on.wait(20)
             if hub.cut_after is not None and at >= hub.cut_after:
                 hub.cut_after = None
                 self.close_connection = True
                 return
             self.wfile.write(content[at : at + 10_000])
+            hub.sent += len(content[at : at + 10_000])
             time.sleep(hub.pause)
 
 

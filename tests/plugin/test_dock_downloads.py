@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import pytest
 from dock_views import message
@@ -49,17 +48,18 @@ def test_weights_are_downloaded_from_the_dock(dock, qtbot):
 
 @pytest.mark.parametrize("stalled", [True, False])
 @pytest.mark.one_binding
-def test_cancel_ends_a_download_within_a_second(dino_hub, dock, qtbot, stalled):
+def test_cancel_ends_a_download(dino_hub, dock, qtbot, stalled, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)  # longer than the hub waits
     dino_hub.pause = 0.2
     dino_hub.stall_after = 100_000 if stalled else None
     dock.weights.look_up()
     request_for_dino(dock, qtbot)
     dock.engine_panel.lines[0].button.click()
     qtbot.waitUntil(lambda: "MB" in dock.status_panel.stage.text(), timeout=10_000)
-    started = time.monotonic()
     dock.status_panel.cancel_button.click()
-    qtbot.waitUntil(lambda: dock.job is None, timeout=10_000)
-    assert time.monotonic() - started < 1
+    qtbot.waitUntil(lambda: dock.job is None, timeout=30_000)
+    assert not dino_hub.waited_in_vain
+    assert dino_hub.sent < 400_000
     assert "Cancelled" in message(dock)
     assert dock.engine_panel.lines[0].button.isEnabled()
 

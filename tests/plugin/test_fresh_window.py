@@ -47,11 +47,10 @@ def test_cancel_while_pytorch_is_loaded_and_run_again():
     found = seen_in("cancel")
     assert found["waiting"] == "PASSIVE"  # PyTorch's threads do not spin beside the window
     assert not found["imported"]  # it was cancelled in the middle of the import
-    assert found["seconds"] < 3  # one of an idle machine; this one may run other tests beside it
     assert "Cancelled" in found["cancelled"]
     assert LOADING_PYTORCH in found["stages"]
     assert "4 of 4 classes" in found["message"]
     assert found["layers"] == ["scene", "scene prediction"]
     assert max(found["examined"]) < 0.5  # of the objects, by garbage collections
     assert found["freed"]  # a layer that was there before PyTorch
-    assert found["block"] < 3  # likewise; the longest time for which the window stood still
+    assert 0 < found["block"] < found["importing"] / 2  # the window did not wait for the import

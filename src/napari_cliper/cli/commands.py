@@ -22,6 +22,7 @@ from rich.table import Table
 from .. import __version__
 from ..io.files import check_places, whole_files
 from ..segmentation import REGISTRY, InvalidInputError, wait_passively
+from ..workflows.quantities import size_text
 from ._console import FAILED, Bars, fail, out, readable_errors
 from ._path_arguments import given_path
 from .evaluate import evaluate
@@ -77,17 +78,13 @@ def _list_models(context: typer.Context) -> None:
     for row in REGISTRY.values():
         on_disk = "no" if cached(row) is None else "yes" if row.repositories else "in the package"
         purpose = row.purpose + ("" if row.validated else " [yellow](not validated)[/]")
-        table.add_row(row.name, _size(row.size), row.licence, on_disk, purpose)
+        table.add_row(row.name, size_text(row.size), row.licence, on_disk, purpose)
     out.print(table)
     out.print(
         "Also: any open_clip ViT as open_clip:NAME/TAG, or a checkpoint file. "
         "To download: napari-cliper models download NAME",
         soft_wrap=True,
     )
-
-
-def _size(size: int) -> str:
-    return "" if not size else f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 @models.command("download")

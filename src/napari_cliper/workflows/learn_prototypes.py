@@ -214,9 +214,15 @@ def _with_counts(dataset: Dataset, prototypes: Prototypes, blank: list[str]) -> 
     if blank:
         notes.append(f"Images without a labelled pixel: {some(blank)}.")
     if not classes[0].prototypes:
+        advice = (
+            "Label 0 is ignored: give pixels that are not drawn another label, such as 255, and "
+            "label some background pixels with 0"
+            if 0 in dataset.record.get("ignored", ())
+            else "Label some background pixels with 0"
+        )
         notes.append(
-            "No pixel is labelled as background, so it will be found by words only. Label some "
-            "background pixels with 0; this improves results a lot."
+            "No pixel is labelled as background, so it will be found by words only. "
+            f"{advice}; this improves results a lot."
         )
     unseen = [one.name for one in classes[1:] if not one.prototypes]
     if unseen:

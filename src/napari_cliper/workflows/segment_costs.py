@@ -14,6 +14,7 @@ from ..segmentation import (
     free_space,
     reduction,
 )
+from .quantities import duration, size_text
 from .segment_files import reading_errors
 
 
@@ -78,8 +79,8 @@ def cost_note(
     new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""
     text = (
         f"{size} can be found in {cost.tiles} tiles{new}. Estimate: "
-        f"{_duration(cost.new_seconds)} in the networks, {_size(disk)} {where}, "
-        f"{_size(memory)} of memory."
+        f"{duration(cost.new_seconds)} in the networks, {size_text(disk) or '0 MB'} {where}, "
+        f"{size_text(memory)} of memory."
     )
     if cost.read_again:
         text += (
@@ -87,13 +88,3 @@ def cost_note(
             "network again, because their attention exceeds the cache."
         )
     return text
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _size(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

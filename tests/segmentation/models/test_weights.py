@@ -57,7 +57,6 @@ class Watch:
         self.threads = set()
         self.monitor = Monitor(self.report, self.should_stop)
         self.stop_after = stop_after
-        self.stopped_at = None
 
     def report(self, progress):
         self.seen.append(progress)
@@ -65,10 +64,7 @@ class Watch:
 
     def should_stop(self):
         done = self.seen[-1].done if self.seen else 0
-        if self.stop_after is None or done < self.stop_after:
-            return False
-        self.stopped_at = self.stopped_at or time.monotonic()
-        return True
+        return self.stop_after is not None and done >= self.stop_after
 
 
 def looks_complete(cache):
@@ -221,7 +217,8 @@ def test_what_another_tool_has_fetched_is_used(hub):
 
 
 @pytest.mark.parametrize("fault", ["slow", "stalled", "stalled before the first byte"])
-def test_stop_takes_effect_within_a_second(hub, fault):
+def test_stop_takes_effect_while_the_hub_is_slow_or_silent(hub, fault, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 60)  # longer than the hub waits
     fill(hub)
     if fault == "slow":
         hub.pause = 0.05
@@ -232,10 +229,10 @@ def test_stop_takes_effect_within_a_second(hub, fault):
         begun = time.monotonic()
         watch.stop_after = 10**9
         watch.monitor = Monitor(watch.report, lambda: time.monotonic() > begun + 0.4)
-        watch.stopped_at = begun + 0.4
     with pytest.raises(Stopped):
         weights.fetch(ENTRY, monitor=watch.monitor)
-    assert time.monotonic() - watch.stopped_at < 0.6
+    assert not hub.waited_in_vain
+    assert hub.sent < len(BIG) // 2
     assert weights.cached(ENTRY) is None
     assert looks_complete(constants.HF_HUB_CACHE) == []
 

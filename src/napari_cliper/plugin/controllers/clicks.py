@@ -19,6 +19,7 @@ from ..layers.annotation_layer import AnnotationLayer
 from ..layers.clicks_layer import ClicksLayer
 from ..layers.image_layers import image_shape
 from ..layers.image_view import current_plane, pixel_under
+from ..layers.layer_selection import selection_kept
 from ..layers.quick_layers import add_unselected
 from ..panels.corrections_panel import CorrectionsPanel
 from ..qt.keys import Keys, bind
@@ -205,14 +206,12 @@ class ClickController(Controller):
 
     def _on_clicked(self, clicks: ClicksLayer) -> None:
         """Store the clicks in the annotation; add one if there is none."""
-        active = self._viewer.layers.selection.active
         try:
-            annotation = self._annotation_controller.begin(clicks.image, clicks.name)
+            with selection_kept(self._viewer.layers):
+                annotation = self._annotation_controller.begin(clicks.image, clicks.name)
         except InvalidInputError as error:
             self.message.emit(ui_text.clicks_not_kept(error), True)
             return
-        if self._viewer.layers.selection.active is not active:
-            self._viewer.layers.selection.active = active
         annotation.keep_clicks(clicks.clicks())
         self.hinted.emit(clicks.image)
 

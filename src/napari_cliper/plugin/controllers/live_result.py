@@ -22,6 +22,7 @@ from .. import ui_text
 from ..engine_requests import Outcome
 from ..layers.image_group import members_of
 from ..layers.image_layers import ImageChoice
+from ..layers.layer_selection import selection_kept
 from ..layers.prediction_layers import Prediction
 from ..layers.quick_layers import SoonShown
 from ..panels.image_panel import ImagePanel
@@ -247,26 +248,25 @@ class LiveResult(Controller):
         outcome: Outcome,
     ) -> None:
         """Show a result of any plane; the active layer and the thresholds of others stay."""
-        active, current = self._viewer.layers.selection.active, self._current
-        if self._is_on_screen(choice):
-            self.show(choice, rows, config, outcome)
-        else:
-            labels, outlines = dict(outcome.labels), dict(outcome.outlines)
-            stages = outcome.scores.stages
-            predictions = self._layers.show(choice, rows, stages, labels, outlines)
-            shown = Shown(choice, rows, config, outcome, predictions)
-            followed = outcome.thresholds, outcome.hints
-            if current is not None:
-                self.kept.use(current)
-                for prediction in current.shown.predictions.values():
-                    prediction.go_to(current.shown.choice)
-            self.kept.add(
-                Kept(shown, outcome.thresholds, followed, labels, outlines, outcome.counts)
-            )
-            shown.release()
-            self.look()
-        if active is not None and active in self._viewer.layers:
-            self._viewer.layers.selection.active = active
+        current = self._current
+        with selection_kept(self._viewer.layers):
+            if self._is_on_screen(choice):
+                self.show(choice, rows, config, outcome)
+            else:
+                labels, outlines = dict(outcome.labels), dict(outcome.outlines)
+                stages = outcome.scores.stages
+                predictions = self._layers.show(choice, rows, stages, labels, outlines)
+                shown = Shown(choice, rows, config, outcome, predictions)
+                followed = outcome.thresholds, outcome.hints
+                if current is not None:
+                    self.kept.use(current)
+                    for prediction in current.shown.predictions.values():
+                        prediction.go_to(current.shown.choice)
+                self.kept.add(
+                    Kept(shown, outcome.thresholds, followed, labels, outlines, outcome.counts)
+                )
+                shown.release()
+                self.look()
         self.added.emit()
 
     def show_both(self, wanted: bool) -> None:
@@ -295,13 +295,11 @@ class LiveResult(Controller):
         """Show a saved prediction, whose plane is on the screen."""
         choice, rows, found = waiting.choice, waiting.rows, waiting.found
         stage: Stage = "coarse" if found.stage == "coarse" else "refined"
-        active = self._viewer.layers.selection.active
-        prediction = self._layers.predictions.show(choice, stage, found.labels, rows)
+        with selection_kept(self._viewer.layers):
+            prediction = self._layers.predictions.show(choice, stage, found.labels, rows)
         prediction.describe(found.labels, rows, found.scores, found.record)
         self._layers.reveal(prediction)
         self._stored = StoredOnScreen(choice, rows, prediction)
-        if active is not None:
-            self._viewer.layers.selection.active = active
 
     def _stored_on_screen(self) -> StoredOnScreen | None:
         """The saved prediction of the current plane."""

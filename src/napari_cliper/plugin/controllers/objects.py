@@ -20,6 +20,7 @@ from ...objects.object_stack import stacked, unstacked
 from ...objects.plane_objects import ObjectsChoice, PlaneObjects
 from .. import shortcuts, ui_text
 from ..layers.image_layers import ImageChoice, Region, whole_sides
+from ..layers.layer_selection import selection_kept
 from ..layers.objects_layer import ObjectsLayer
 from ..object_links import LinkedObjectsOfImage
 from ..object_work import (
@@ -263,10 +264,8 @@ class ObjectsController(Controller):
         """Keep the objects with the annotation; edits need one."""
         annotation, saved = self._state.annotations.of(choice.layer), self.of(choice.layer).saved
         if annotation is None and changed and saved.touched:
-            active = self._viewer.layers.selection.active
-            with self.showing_errors():
+            with self.showing_errors(), selection_kept(self._viewer.layers):
                 annotation = self._state.annotations.begin(choice.layer, choice.name)
-            self._viewer.layers.selection.active = active
         if annotation is not None:
             annotation.keep_objects(saved, changed=changed)
 

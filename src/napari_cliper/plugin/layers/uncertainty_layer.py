@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from .. import ui_text
 from .image_layers import OUTPUT_KEY, ImageChoice, map_transforms
+from .quick_layers import add_unselected
 from .temporary_layers import take_away
 
 
@@ -54,7 +55,6 @@ class UncertaintyLayer:
             self.layer.data = data
             return
         self.clear()
-        active = self._viewer.layers.selection.active
         self.layer = Image(
             data,
             name=ui_text.uncertainty_layer(choice.name),
@@ -68,5 +68,4 @@ class UncertaintyLayer:
         self._choice = choice
         layers = self._viewer.layers
         places = [layers.index(one) for one in above if one in layers]
-        layers.insert(min(places, default=len(layers)), self.layer)
-        self._viewer.layers.selection.active = active
+        add_unselected(layers, self.layer, min(places, default=len(layers)))

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from ...workflows.quantities import size_text
+
 if TYPE_CHECKING:
     from ...segmentation import WeightsEntry
 
@@ -230,11 +232,6 @@ def plain_name(name: str) -> str:
         name.endswith(weights) or Path(name).is_absolute()
     )
     return Path(name).name or name if is_path else name
-
-
-def size_text(size: int) -> str:
-    """Bytes as MB or GB; nothing for an unknown size."""
-    return "" if not size else f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def weights_text(row: WeightsEntry, on_disk: bool | None) -> str:

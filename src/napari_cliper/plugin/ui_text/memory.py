@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ...workflows.quantities import size_text
 from .common import count
-from .engine import size_text
 
 MEMORY_FOLD = "Memor&y and caches"
 UNLOAD = "Unload"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .engine import size_text
+from ...workflows.quantities import size_text
 
 if TYPE_CHECKING:
     from ...segmentation import WeightsEntry

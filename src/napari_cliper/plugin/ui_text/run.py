@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...workflows.quantities import size_text
 from .common import count, count_classes
-from .engine import plain_name, size_text
+from .engine import plain_name
 from .result import NOTHING_FOUND
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...workflows.quantities import duration, size_text
 from .common import count
-from .engine import size_text
 
 TILES_LABEL = "&Object size"
 TILES_TIP = (
@@ -67,13 +67,6 @@ def reduced(factor: float, smallest: float) -> str:
 def two_digits(number: float) -> int:
     """A number with two digits that count."""
     return int(float(f"{number:.2g}"))
-
-
-def duration(seconds: float) -> str:
-    """A time in seconds, minutes or hours."""
-    if seconds < 90:
-        return f"{max(seconds, 1):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def tile_costs(*, tiles: int, seconds: float, disk: int, memory: int, on_disk: bool) -> str:

@@ -93,12 +93,10 @@ def test_each_job_stops_only_itself(tiny_clip, image):
     two, of_two = in_thread(lambda: second.embed(image, should_stop=stop_second.is_set))
     two.join(0.3)
     assert two.is_alive()  # one job at a time has the network
-    begun = time.monotonic()
     stop_second.set()
-    two.join(20)
-    assert time.monotonic() - begun < 1
+    two.join(15)
     assert isinstance(of_two[0], Stopped)
-    assert one.is_alive()
+    assert one.is_alive()  # it did not wait for the other job
     go_on.set()
     one.join(20)
     assert torch.equal(of_one[0].whole.features, expected)
@@ -164,11 +162,10 @@ def test_who_waits_for_the_loading_of_another_can_be_stopped(tiny_clip, image, m
     assert inside.wait(20)
     two, of_two = in_thread(lambda: segmenters[1].embed(image, should_stop=stop.is_set))
     three, of_three = in_thread(lambda: segmenters[2].embed(image))
-    begun = time.monotonic()
     stop.set()
-    two.join(20)
-    assert time.monotonic() - begun < 1
+    two.join(15)
     assert isinstance(of_two[0], Stopped)
+    assert one.is_alive()  # it did not wait for the loading
     go_on.set()
     one.join(20)
     three.join(20)
