@@ -94,9 +94,11 @@ def test_clearing_the_weights_asks_and_says_what_goes(dino_hub, dock, qtbot, mon
     dock.weights.look_up()
     request_for_dino(dock, qtbot)
     assert dock.engine_panel.lines == []
-    dock.frame.show_panel(dock.panels["memory"])
-    dock.engine_panel.form.folds.open_at(dock.panels["memory"])
-    clear = dock.panels["memory"].weights.clear
+    dock.frame.go_to("settings")
+    memory = dock.panels["memory"]
+    (fold,) = (one for one in dock.engine_panel.form.folds.folds if one.isAncestorOf(memory))
+    fold.set_open(is_open=True)
+    clear = memory.weights.clear
     qtbot.waitUntil(clear.isEnabled, timeout=20_000)
     for gone in (False, True):
         clear.click()

@@ -48,9 +48,7 @@ class LongestController(Controller):
     def __init__(self, state, panel):
         super().__init__(panel)
         self._state = state
-        self._finding = self.newest(self._to_find)
-        self._finding.succeeded.connect(lambda found: self.message.emit(found, False))
-        self._finding.failed.connect(self.say_error)
+        self._finding = self.newest(self._to_find, lambda found: self.message.emit(found, False))
         self.keys = {"Alt-Y": self._finding.request}
         panel.longest_wanted.connect(self._finding.request)
 

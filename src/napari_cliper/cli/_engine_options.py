@@ -192,7 +192,9 @@ class EngineOptions:
         if self.tile is not None:
             return Tiles(self.tile, self.tile_overlap, self.tile_scale)
         if self.tile_overlap is not None or self.tile_scale is not None:
-            raise InvalidInputError("--tile-overlap and --tile-scale need --tile.")
+            raise InvalidInputError(
+                "--tile-overlap and --tile-scale need --tile. Add --tile N, or leave them out."
+            )
         return None
 
     def tile_store(self) -> TileStore:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -88,9 +88,7 @@ def evaluate(
     was stopped, give the same command again.
     """
     with readable_errors(STOPPED_KEPT):
-        from ..evaluation.benchmark_dataset import from_benchmark  # noqa: PLC0415
         from ..evaluation.comparison import compare, method_configs  # noqa: PLC0415
-        from ..evaluation.dataset import from_files  # noqa: PLC0415
         from ..evaluation.report import write_report  # noqa: PLC0415
         from ..evaluation.runner import evaluate as run  # noqa: PLC0415 - as torch, below
         from ..segmentation import Segmenter, fetch_weights  # noqa: PLC0415 - torch
@@ -103,23 +101,7 @@ def evaluate(
                 "--method instead of --methods."
             )
         chosen = chosen_prototypes(prototypes, prototype_weight)
-        if root is not None and (images or labels or classes or ignore):
-            raise InvalidInputError(
-                "--root already defines the images, labels, classes and ignored labels. Leave "
-                "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
-            )
-
-        @cache
-        def data(method: str) -> Dataset:
-            if root is not None:
-                return from_benchmark(engine.preset, root, method)
-            if images is None or labels is None or classes is None:
-                raise InvalidInputError(
-                    "The ground truth is missing. Give IMAGES, LABELS and --classes FILE, or "
-                    "--preset NAME and --root FOLDER."
-                )
-            return from_files(images, labels, classes, ignore=ignore)
-
+        data = _dataset_of_method(images, labels, classes, ignore, root, engine.preset)
         shared: Segmenter | None = None
 
         def measured(config: SegmentationConfig, folder: Path) -> Evaluation:
@@ -163,6 +145,40 @@ def evaluate(
         out.print(f"Results written to {output}", soft_wrap=True, highlight=False)
 
 
+def _dataset_of_method(
+    images: Path | None,
+    labels: Path | None,
+    classes: Path | None,
+    ignore: list[int] | None,
+    root: Path | None,
+    preset: str,
+) -> Callable[[str], Dataset]:
+    """A function that returns the images and their ground truth, as a method takes them.
+
+    Raises
+    ------
+    InvalidInputError
+        For both a benchmark and files, and for neither.
+    """
+    from ..evaluation.benchmark_dataset import from_benchmark  # noqa: PLC0415 - heavy
+    from ..evaluation.dataset import from_files  # noqa: PLC0415 - heavy
+
+    if root is not None:
+        if images or labels or classes or ignore:
+            raise InvalidInputError(
+                "--root already defines the images, labels, classes and ignored labels. Leave "
+                "out IMAGES, LABELS, --classes and --ignore, or leave out --root."
+            )
+        return cache(partial(from_benchmark, preset, root))
+    if images is None or labels is None or classes is None:
+        raise InvalidInputError(
+            "The ground truth is missing. Give IMAGES, LABELS and --classes FILE, or "
+            "--preset NAME and --root FOLDER."
+        )
+    dataset = from_files(images, labels, classes, ignore=ignore)
+    return lambda _method: dataset
+
+
 def _print_comparison(results: Mapping[str, Evaluation]) -> None:
     """Print the metrics of several methods as one table, followed by the notes."""
     from ..evaluation.comparison import seconds_per_image  # noqa: PLC0415 - heavy
@@ -191,8 +207,9 @@ def _print(result: Evaluation) -> None:
     from ..evaluation.runner import left_out  # noqa: PLC0415 - heavy
 
     scores = result.scores
-    missing = escape("\n".join(left_out(result)))
-    metrics = Table(title=escape(result.dataset.title), title_justify="left", caption=missing)
+    missing = left_out(result)
+    metrics = Table(title=escape(result.dataset.title), title_justify="left")
+    metrics.caption = escape("\n".join(missing))
     metrics.caption_justify = "left"
     metrics.add_column("metric")
     metrics.add_column("value", justify="right")
@@ -211,4 +228,5 @@ def _print(result: Evaluation) -> None:
         table.add_row(f"{len(present) - SHOWN} more: classes.csv")
     out.print(table)
     for note in result.notes:
-        err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+        if note not in missing:  # those are below the metrics
+            err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

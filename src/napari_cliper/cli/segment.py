@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..objects.classifying import ClassifiedObjects
     from ..workflows.image_planes import Reading
     from ..workflows.segment_files import Segmented
-    from ..workflows.segment_run import Outcome, Way
+    from ..workflows.segment_run import Outcome, SegmentRun, Way
 
 SHOWN = 30
 """Most rows in the table of uncertain images; uncertainty.csv lists every image."""
@@ -176,23 +176,7 @@ def segment(
                 f"Nothing to do: shard {share.index}/{share.count} has none of the {count}.",
                 highlight=False,
             )
-        bars = Bars()
-
-        def notify(note: str) -> None:
-            with bars.hidden():
-                out.print(escape(note), soft_wrap=True, highlight=False)
-
-        counts = _Counts()
-        with stopping() as should_stop, bars.progress:
-            if chosen is not None:
-                note_missing_prototypes(chosen, classes)
-                run.segmenter = matched(segmenter, chosen, bars.report, should_stop)
-            monitor = Monitor(bars.report, should_stop)
-            for outcome in run.outcomes(way, monitor, notify):
-                counts.add(outcome)
-                if outcome.error or len(run.sources) <= IN_DETAIL:
-                    with bars.hidden():
-                        _print_outcome(outcome)
+        counts = _run_and_print(run, way)
         counts.print()
         if run.has_table and counts.done:
             _print_uncertainty(write_uncertainty(output, run.journal))
@@ -200,6 +184,28 @@ def segment(
             fail("None of the images can be segmented.", WRONG_INPUT)
         if counts.failed:
             fail(f"{counts.failed} of {len(run.sources)} images could not be segmented.", FAILED)
+
+
+def _run_and_print(run: SegmentRun, way: Way) -> _Counts:
+    """Segment the images, and print the result of each of a few images, and every error."""
+    bars = Bars()
+
+    def notify(note: str) -> None:
+        with bars.hidden():
+            out.print(escape(note), soft_wrap=True, highlight=False)
+
+    counts = _Counts()
+    prototypes = run.job.prototypes
+    with stopping() as should_stop, bars.progress:
+        if prototypes is not None:
+            note_missing_prototypes(prototypes, run.job.classes)
+            run.segmenter = matched(run.segmenter, prototypes, bars.report, should_stop)
+        for outcome in run.outcomes(way, Monitor(bars.report, should_stop), notify):
+            counts.add(outcome)
+            if outcome.error or len(run.sources) <= IN_DETAIL:
+                with bars.hidden():
+                    _print_outcome(outcome)
+    return counts
 
 
 class _Counts:

@@ -187,7 +187,7 @@ class Dataset:
             labels without a class.
         """
         if not self.pairs:
-            raise InvalidInputError(f"{self.title} has no images.")
+            raise InvalidInputError(f"{self.title} has no images. Check the folder.")
         problems = []
         for index, pair in enumerate(self.pairs):
             monitor.tell("Checking the ground truth", index, len(self.pairs))

@@ -153,15 +153,8 @@ def evaluate(
             **prototypes_record(prototypes),
             "prototype_weight": prototype_weight,
         }
-    path = folder / NAME
-    inputs = [file for pair in dataset.pairs for file in (pair.image, pair.truth)]
-    labels_files = [folder / _labels_file(pair) for pair in dataset.pairs]
-    check_places([*labels_files, *(folder / name for name in REPORT)], inputs=inputs)
-    if overwrite:
-        journals.remove(path)
     count = len(dataset.names) + 1
-    journal = Journal(path, "evaluate", settings)
-    journal.check(pair.name for pair in dataset.pairs)
+    journal = _checked_journal(folder, dataset, settings, overwrite=overwrite)
     _entries(journal, count)  # refuse a damaged file before the long work
     _ = segmenter.networks.source  # a wrong model ends the run; no image is at fault
     dataset.check(monitor, segmenter.check)
@@ -180,9 +173,8 @@ def evaluate(
                 journal.check_engine(segmenter.engine_record)
                 loaded = True
             start = time.perf_counter()
-            embedding = segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop)
             maps = segmenter.score(
-                embedding,
+                segmenter.embed(dataset.image(pair), should_stop=monitor.should_stop),
                 dataset.classes,
                 prototypes=prototypes,
                 prototype_weight=prototype_weight,
@@ -207,6 +199,21 @@ def evaluate(
         folder=folder,
         notes=tuple(dict.fromkeys((*dataset.notes, *image_notes))),
     )
+
+
+def _checked_journal(
+    folder: Path, dataset: Dataset, settings: Mapping[str, Any], *, overwrite: bool
+) -> Journal:
+    """The journal in the folder of the results, none of which may replace other files."""
+    inputs = [file for pair in dataset.pairs for file in (pair.image, pair.truth)]
+    labels_files = [folder / _labels_file(pair) for pair in dataset.pairs]
+    check_places([*labels_files, *(folder / name for name in REPORT)], inputs=inputs)
+    path = folder / NAME
+    if overwrite:
+        journals.remove(path)
+    journal = Journal(path, "evaluate", settings)
+    journal.check(pair.name for pair in dataset.pairs)
+    return journal
 
 
 def _entries(journal: Journal, count: int) -> dict[str, Entry]:

@@ -22,7 +22,6 @@ from qtpy.QtWidgets import (
 )
 
 from . import ui_text
-from .qt.accordion import Accordion
 from .qt.focus import focus_first, focus_window
 from .qt.theme_colours import set_tone
 
@@ -221,15 +220,6 @@ class Frame(QWidget):
             focus_window(self)
             return
         super().keyPressEvent(event)
-
-    def show_panel(self, panel: QWidget) -> None:
-        """Show the page of a panel, open its fold, and scroll to it."""
-        for name, page in self._pages.items():
-            if page.isAncestorOf(panel):
-                self.go_to(name)
-                for accordion in page.findChildren(Accordion):
-                    accordion.open_at(panel)
-                page.ensureWidgetVisible(panel)
 
     def _add_page(self, name: PageName) -> None:
         self._pages[name] = page = Page()

@@ -200,7 +200,10 @@ def _readers(
         project = Project.open(source)
         readers = readers_of(project)
         if not readers:
-            raise InvalidInputError(f"No image of the project {source} has an annotation yet.")
+            raise InvalidInputError(
+                f"No image of the project {source} has an annotation yet. Open it in napari, and "
+                "accept or paint labels."
+            )
         left, total = len(project.images) - len(readers), len(project.images)
         if left:
             have = "has" if left == 1 else "have"
@@ -222,7 +225,8 @@ def _readers(
         yield partial(_read_file, source, given, image_files)
     else:
         raise InvalidInputError(
-            f"{source} is neither an annotation project nor a label file ({', '.join(SUFFIXES)})."
+            f"{source} is neither an annotation project nor a label file. Give a project, an "
+            f"OME-Zarr folder, a COCO JSON or one of {', '.join(SUFFIXES)}."
         )
 
 

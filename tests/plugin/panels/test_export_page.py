@@ -50,10 +50,6 @@ def test_every_fold_fits_a_laptop_and_one_is_open_at_a_time(project, laptop, qtb
     assert page.files.is_open  # what the page is for comes back
     page.files.header.click()
     assert not any(fold.is_open for fold in page.folds.folds)
-    dock.frame.go_to("find")
-    dock.frame.show_panel(dock.prototypes_panel)
-    assert dock.frame.page == "export"
-    assert page.prototypes.is_open
 
 
 @pytest.mark.one_binding

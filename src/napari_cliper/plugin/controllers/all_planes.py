@@ -74,9 +74,7 @@ class AllPlanes(PlanesController):
         self._axis: int | None = None  # the axis that was run last
         self._updates = self.jobs()
         self._timer = self.timer(THRESHOLDS_AFTER, self._follow_thresholds)
-        self._looking = self.newest(self._snapshot, STATES_AFTER)
-        self._looking.succeeded.connect(self._strip.setValue)
-        self._looking.failed.connect(self.say_error)
+        self._looking = self.newest(self._snapshot, self._strip.setValue, delay=STATES_AFTER)
         self._strip.chosen.connect(self.go_to)
         annotation.accept_planes_wanted.connect(self.accept)
         thresholds.valueChanged.connect(self._on_thresholds)

@@ -102,9 +102,7 @@ class AnnotationController(Controller):
         )
         self.accept_job.message.connect(self.message)
         main_job.finished.connect(self.update_available)  # it may have found nothing
-        self._counting = self.newest(self._count, COUNT_AFTER)
-        self._counting.failed.connect(self.say_error)
-        self._counting.succeeded.connect(panel.show_done)
+        self._counting = self.newest(self._count, panel.show_done, delay=COUNT_AFTER)
         panel.accept_wanted.connect(self.accept)
         panel.clean_wanted.connect(self.clean)
         images.valueChanged.connect(self.update_available)

@@ -45,16 +45,12 @@ class AnnotationWindows(Controller):
         super().__init__(panel)
         self._viewer = viewer = state.viewer
         self._annotations = state.annotations
-        self._moves = self.newest(self._snapshot, REST)
-        self._moves.succeeded.connect(self._on_read)
-        self._moves.failed.connect(self.say_error)
+        self._moves = self.newest(self._snapshot, self._on_read, delay=REST)
         self._later = self.timer(REST, self._moves.request)
         self._catching_up = self.timer(NEXT, self._catch_up)
         self._soon = self.own(SoonShown(self, viewer))
         self._overviews: dict[LargeAnnotationLayer, OverviewLayer] = {}
-        self._reducing = self.newest(self._overview_snapshot, REDRAWN)
-        self._reducing.succeeded.connect(self._on_reduced)
-        self._reducing.failed.connect(self.say_error)
+        self._reducing = self.newest(self._overview_snapshot, self._on_reduced, delay=REDRAWN)
         self._listeners = Listeners()
         for emitter in view_events(viewer):
             self._listeners.connect("viewer", emitter, self._on_view)

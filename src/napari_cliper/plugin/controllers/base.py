@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QMessageBox, QWidget
@@ -80,9 +80,19 @@ class Controller(QObject):
         slot.failed.connect(self.say_error)
         return slot
 
-    def newest(self, snapshot: Callable[[], Work | None], delay: int = DELAY) -> NewestJob:
-        """Return a new `NewestJob`; its signal `failed` is not connected."""
-        return self.own(NewestJob(self, snapshot, delay))
+    def newest(
+        self,
+        snapshot: Callable[[], Work | None],
+        on_success: Callable[..., Any],
+        on_failure: Callable[[str], Any] | None = None,
+        *,
+        delay: int = DELAY,
+    ) -> NewestJob:
+        """Return a new `NewestJob`, whose errors are shown unless there is `on_failure`."""
+        job = self.own(NewestJob(self, snapshot, delay))
+        job.succeeded.connect(on_success)
+        job.failed.connect(on_failure or self.say_error)
+        return job
 
     def timer(self, milliseconds: int, slot: Callable[[], None]) -> Once:
         """Return a new single-shot timer."""

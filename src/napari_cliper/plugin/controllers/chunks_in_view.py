@@ -37,9 +37,7 @@ class ChunksInView(Controller):
         super().__init__(panel)
         self._viewer = viewer = state.viewer
         self._result = state.result
-        self._computing = self.newest(self._snapshot, REST)
-        self._computing.succeeded.connect(self._on_computed)
-        self._computing.failed.connect(self.say_error)
+        self._computing = self.newest(self._snapshot, self._on_computed, delay=REST)
         self._listeners = Listeners()
         for emitter in view_events(viewer):
             self._listeners.connect("viewer", emitter, self._on_view)

@@ -81,9 +81,9 @@ class CorrectionController(Controller):
         self._preparing.finished.connect(self._show_hints)
         self._hints: Hints | None = None  # what the labels on the screen follow
         self._mark = TemporaryLayer(self, viewer, MARK)
-        self._look = self.newest(self._look_snapshot)
-        self._look.succeeded.connect(self._on_uncertain_places)
-        self._look.failed.connect(self._on_no_uncertain_places)
+        self._look = self.newest(
+            self._look_snapshot, self._on_uncertain_places, self._on_no_uncertain_places
+        )
         self._hinted: WeakSet[Image] = WeakSet()
         self._state = 0  # counts the changes that make uncertain places old
         self._at = 0  # the place to go to next

@@ -45,9 +45,7 @@ class HintEffects(Controller):
         self._flashed: tuple[Prediction, ChangedLabels] | None = None  # what it shows next
         self._flashes = self.timer(NEXT, self._show_flash)
         self._hint: Hint | None = None  # on a large image, that accepted pixels follow
-        self._following = self.newest(self._snapshot)
-        self._following.succeeded.connect(self._on_followed)
-        self._following.failed.connect(self.say_error)
+        self._following = self.newest(self._snapshot, self._on_followed)
         state.result.hinted.connect(self._on_hinted)
         state.result.thresholds_followed.connect(self._on_thresholds)
         state.annotations.stepped.connect(self._on_step)

@@ -93,9 +93,7 @@ class LiveResult(Controller):
         self._last: tuple[SegmentationConfig, Thresholds] | None = None
         self.read_hints: Callable[[Shown], ReadHints | None] = lambda _shown: None
         """Returns a function that reads the hints on a result in the thread."""
-        self._update = self.newest(self._snapshot)
-        self._update.succeeded.connect(self._on_updated)
-        self._update.failed.connect(self.say_error)
+        self._update = self.newest(self._snapshot, self._on_updated)
         self._update.became_idle.connect(self._on_idle)
         self._stored: StoredOnScreen | None = None  # the prediction that was shown from a file last
         self._waiting: StoredElsewhere | None = None  # is shown when its plane is on the screen

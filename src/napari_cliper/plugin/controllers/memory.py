@@ -36,9 +36,7 @@ class MemoryController(Controller):
         self._panel = panel
         self._session = session = state.session
         self._main_job = state.main_job
-        self._measuring = self.newest(self._to_measure)
-        self._measuring.succeeded.connect(self._on_measured)
-        self._measuring.failed.connect(self.say_error)
+        self._measuring = self.newest(self._to_measure, self._on_measured)
         remembered = preferences.read()
         session.capacity = remembered.cache_bytes
         session.tiles_on_disk = remembered.tile_cache

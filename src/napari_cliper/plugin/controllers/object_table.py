@@ -42,9 +42,7 @@ class ObjectTable(Controller):
         self._measured: MeasuredObjects | None = None
         self._events: tuple[LinkEvent, ...] = ()
         self._sorted_for: str | None = None  # the origin that the table was sorted for
-        self._measuring = self.newest(self._snapshot)
-        self._measuring.succeeded.connect(self._on_measured)
-        self._measuring.failed.connect(self.say_error)
+        self._measuring = self.newest(self._snapshot, self._on_measured)
 
         self._writing = self.jobs()
         for signal in (self._writing.started, self._writing.finished):

@@ -115,9 +115,7 @@ class ObjectTool(Controller):
         self._outlined: _Outlined | None = None
         self._number = 0  # of the outline that is shown
         self._preview = ObjectPreview(viewer)
-        self._job = self.newest(self._snapshot)
-        self._job.succeeded.connect(self._on_outlined)
-        self._job.failed.connect(self._on_failed)
+        self._job = self.newest(self._snapshot, self._on_outlined, self._on_failed)
         self._job.became_idle.connect(self._show_state)
         self.keys = {
             shortcuts.NEXT_OUTLINE: self.next_outline,

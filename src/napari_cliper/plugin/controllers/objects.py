@@ -69,9 +69,7 @@ class ObjectsController(Controller):
         self._in_sight = False
         self._began = 0.0
         self._missed = False  # objects that were made during a stroke were not shown
-        self._making = self.newest(self._snapshot)
-        self._making.succeeded.connect(self._on_made)
-        self._making.failed.connect(self._on_failed)
+        self._making = self.newest(self._snapshot, self._on_made, self._on_failed)
         self._timer = self.timer(AT_ONCE, self._on_rest)
         self._origins = self.own(ObjectOrigins(state, panel))
         self._requests = ObjectsRequests(state, self._origins)

@@ -58,9 +58,12 @@ class TilesController(Controller):
         self._measuring = self.jobs()
         self._box: BoxLayer | None = None
         self._box_timer = self.timer(0, self._on_box)
-        self._estimating = self.newest(self._to_estimate, ESTIMATE_AFTER)
-        self._estimating.succeeded.connect(self.tell)
-        self._estimating.failed.connect(partial(panel.show_costs, tone="error"))
+        self._estimating = self.newest(
+            self._to_estimate,
+            self.tell,
+            partial(panel.show_costs, tone="error"),
+            delay=ESTIMATE_AFTER,
+        )
         panel.valueChanged.connect(self._on_size)
         panel.measure_toggled.connect(self._on_measure)
         panel.shown.connect(self.update)

@@ -44,9 +44,7 @@ class VisibleObjects(Controller):
         super().__init__(panel)
         self._viewer = viewer
         self._request = request
-        self._making = self.newest(self._snapshot)
-        self._making.succeeded.connect(self._on_made)
-        self._making.failed.connect(self.say_error)
+        self._making = self.newest(self._snapshot, self._on_made)
 
     def follow(self) -> None:
         """Make the visible objects soon."""

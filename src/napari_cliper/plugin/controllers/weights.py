@@ -35,9 +35,7 @@ class WeightsController(Controller):
         self._panel = panel
         self._next_step = next_step
         self._state = state
-        self._lookup = self.newest(self._to_look_up)
-        self._lookup.succeeded.connect(self._on_looked_up)
-        self._lookup.failed.connect(self.say_error)
+        self._lookup = self.newest(self._to_look_up, self._on_looked_up)
         self._lookup.finished.connect(self.looked_up)
         self._lookup.finished.connect(self._look_up_model)
         self._loading = self.jobs()

@@ -90,7 +90,23 @@ class EngineForm(QWidget):
         self._config: SegmentationConfig | None = None  # what the fields say, once it was read
         self._with_tiles = _DEFAULT  # has the tiles, and what they were made for
         self._labels: dict[QWidget, tuple[QLabel, str]] = {}
+        self._make_networks()
+        self._make_words_and_sizes()
+        self.device = DeviceBox(
+            ui_text.DEVICE_TIP, [(name, name, tip) for name, tip in DEVICES.items()]
+        )
+        self.offline = QCheckBox(ui_text.OFFLINE)
+        self.offline.setToolTip(ui_text.OFFLINE_TIP)
+        self.further = QPushButton()
+        self.folds = Accordion()
+        self._lay_out()
+        self._connect()
+        self.set_config(_DEFAULT)
 
+    # ------------------------------------------------------------------ layout
+
+    def _make_networks(self) -> None:
+        """The fields of the method, its networks and the refiner."""
         self.method = Choice(
             ui_text.METHOD_TIP,
             [(one.name, one.title, one.description) for one in METHODS.values()],
@@ -123,6 +139,14 @@ class EngineForm(QWidget):
             Own(ui_text.OTHER_FOLDER, ui_text.OTHER_SAM_PLACEHOLDER, browse=_ask_sam_folder),
         )
         self.masks = Choice(ui_text.MASKS_TIP, [(one, *MASK_NAMES[one]) for one in MASK_NAMES])
+        self.preset = Choice(
+            ui_text.PRESET_TIP, [(name, *PRESET_NAMES[name]) for name in PRESET_NAMES]
+        )
+        self.seed = NumberEdit(ui_text.SEED_TIP, zero=0)
+        self.seed.setPlaceholderText(ui_text.SEED_PLACEHOLDER)
+
+    def _make_words_and_sizes(self) -> None:
+        """The fields of background words, prompts, sizes and precision."""
         self.background = BackgroundField(ui_text.BACKGROUND_TIP)
         self.templates = OwnChoice(
             ui_text.TEMPLATES_TIP,
@@ -135,29 +159,12 @@ class EngineForm(QWidget):
                 show=" | ".join,
             ),
         )
-        self.preset = Choice(
-            ui_text.PRESET_TIP, [(name, *PRESET_NAMES[name]) for name in PRESET_NAMES]
-        )
         self.shorter_side = NumberEdit(ui_text.SHORTER_SIDE_TIP)
         self.windows = WindowsField(ui_text.WINDOWS_TIP)
         self.stride = NumberEdit(ui_text.STRIDE_TIP)
-        self.device = DeviceBox(
-            ui_text.DEVICE_TIP, [(name, name, tip) for name, tip in DEVICES.items()]
-        )
         self.precision = Choice(
             ui_text.PRECISION_TIP, [(one, one, PRECISION_NAMES[one]) for one in PRECISIONS]
         )
-        self.seed = NumberEdit(ui_text.SEED_TIP, zero=0)
-        self.seed.setPlaceholderText(ui_text.SEED_PLACEHOLDER)
-        self.offline = QCheckBox(ui_text.OFFLINE)
-        self.offline.setToolTip(ui_text.OFFLINE_TIP)
-        self.further = QPushButton()
-        self.folds = Accordion()
-        self._lay_out()
-        self._connect()
-        self.set_config(_DEFAULT)
-
-    # ------------------------------------------------------------------ layout
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)

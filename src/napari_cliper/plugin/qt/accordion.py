@@ -99,12 +99,6 @@ class Accordion(QWidget):
         self._column.insertWidget(self._column.count() - 1, fold)
         return fold
 
-    def open_at(self, widget: QWidget) -> None:
-        """Open the fold that a widget is in, if any."""
-        for fold in self.folds:
-            if fold.isAncestorOf(widget):
-                fold.set_open(is_open=True)
-
     def _on_toggled(self, is_open: bool) -> None:
         if is_open:
             for fold in self.folds:

@@ -339,7 +339,10 @@ def _text_config(config: dict[str, Any], folder: Path | None, source: str) -> di
     if not repository:
         return text
     if folder is None:
-        raise InvalidInputError(f"{source} needs the tokenizer of {repository}.")
+        raise InvalidInputError(
+            f"{source} needs the tokenizer of {repository}. Give text_folder, a folder with its "
+            "files."
+        )
     if text.get("hf_model_name"):
         text |= {"hf_model_name": str(folder), "hf_model_pretrained": False}
     return text | {"hf_tokenizer_name": str(folder)}
