@@ -207,9 +207,8 @@ def _print(result: Evaluation) -> None:
     from ..evaluation.runner import left_out  # noqa: PLC0415 - heavy
 
     scores = result.scores
-    missing = left_out(result)
-    metrics = Table(title=escape(result.dataset.title), title_justify="left")
-    metrics.caption = escape("\n".join(missing))
+    missing = escape("\n".join(left_out(result)))
+    metrics = Table(title=escape(result.dataset.title), title_justify="left", caption=missing)
     metrics.caption_justify = "left"
     metrics.add_column("metric")
     metrics.add_column("value", justify="right")
@@ -228,5 +227,4 @@ def _print(result: Evaluation) -> None:
         table.add_row(f"{len(present) - SHOWN} more: classes.csv")
     out.print(table)
     for note in result.notes:
-        if note not in missing:  # those are below the metrics
-            err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+        err.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

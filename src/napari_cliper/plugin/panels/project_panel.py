@@ -68,13 +68,30 @@ class ProjectPanel(QWidget):
         self.filter.setClearButtonEnabled(True)
         self.list = QWidget()
         """The images with a filter, for a fold."""
+        column = QVBoxLayout(self.list)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.filter)
+        column.addWidget(self.images, 1)
+        column.addWidget(self.order_button)
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setVerticalSpacing(2)
+        grid.addWidget(self.where, 0, 0, 1, 3)
+        for at, button in enumerate((self.new_button, self.open_button, self.save_button)):
+            grid.addWidget(button, 1, at)
         self.name = QElidingLabel()
         self.name.setElideMode(Qt.TextElideMode.ElideMiddle)  # the numbers at the end stay
         self.name.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.line = QWidget()
         """Previous, next and *Done*, for the foot of the dock."""
+        row = QHBoxLayout(self.line)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.previous_button)
+        row.addWidget(self.name, 1)
+        row.addWidget(self.next_button)
+        row.addWidget(self.done_button)
         self.images.setMinimumHeight(_ROWS_SEEN * (self.images.fontMetrics().height() + 6))
-        self._lay_out()
         self._names: list[str] = []
         self._classes: list[str] = []
         self._uncertain: list[float | None] = []
@@ -90,26 +107,6 @@ class ProjectPanel(QWidget):
         self.images.itemActivated.connect(self._on_activated)
         self.images.itemClicked.connect(self._on_activated)
         self.show_images("", (), "")
-
-    def _lay_out(self) -> None:
-        column = QVBoxLayout(self.list)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.filter)
-        column.addWidget(self.images, 1)
-        column.addWidget(self.order_button)
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setVerticalSpacing(2)
-        grid.addWidget(self.where, 0, 0, 1, 3)
-        for at, button in enumerate((self.new_button, self.open_button, self.save_button)):
-            grid.addWidget(button, 1, at)
-        row = QHBoxLayout(self.line)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.previous_button)
-        row.addWidget(self.name, 1)
-        row.addWidget(self.next_button)
-        row.addWidget(self.done_button)
 
     def set_orderable(self, why_not: str) -> None:
         """Enable sorting by uncertainty, or disable it with the reason as tooltip."""

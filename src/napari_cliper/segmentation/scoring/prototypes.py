@@ -236,8 +236,8 @@ class Prototypes:
             other = "other weights or another method" if self.model == model else model
             raise InvalidInputError(
                 f"These prototypes were learned with {self.model}, but the engine runs {other}. "
-                "Prototypes work only with the model that they were learned with. Choose that "
-                "model, or learn the prototypes again."
+                "Prototypes work only with the model and the method that they were learned with. "
+                "Choose these, or learn the prototypes again."
             )
 
 
