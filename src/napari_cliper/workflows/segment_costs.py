@@ -72,9 +72,9 @@ def cost_note(
         free = free_space(store.folder)
         if disk > free:
             raise DiskError(
-                f"{path}: the features of {cost.new_tiles} new tiles need {_size(disk)} in "
-                f"{store.folder}, where {_size(free)} are free. Choose another folder with "
-                "--tile-cache, or larger tiles."
+                f"{path}: the features of {cost.new_tiles} new tiles need {size_text(disk)} in "
+                f"{store.folder}, where {size_text(free) or '0 MB'} are free. Choose another "
+                "folder with --tile-cache, or larger tiles."
             )
     new = f", {cost.new_tiles} of them new" if cost.new_tiles < cost.tiles else ""
     text = (
