@@ -170,6 +170,7 @@ class TileEncoder:
         return ImageInput(pixels, original, masks)
 
     def _features(self, source: ImageInput, monitor: Monitor) -> ClipFeatures:
+        monitor = monitor.downloads_only()  # the progress is that of all tiles
         masks = self.reader.masks(source.original, source.masks, monitor)
         return self.reader.features(replace(source, masks=masks), self.settings, monitor)
 
@@ -177,7 +178,7 @@ class TileEncoder:
         self.store.put(key, packed_features(self._features(source, monitor)))
 
     def _read_attention(self, key: str, crop: RGBPixels, monitor: Monitor) -> SelfAttention:
-        found = self.reader.attention(crop, monitor)
+        found = self.reader.attention(crop, monitor.downloads_only())
         if not isinstance(found, SelfAttention):
             raise InvalidInputError(
                 f"The refiner {self.reader.config.chosen_refiner} returned no attention."
@@ -288,6 +289,7 @@ class TileEncoder:
         monitor: Monitor,
     ) -> tuple[Tensor, Tensor | None]:
         """The maps of a tile, (C, h, w), and those after a refiner that works tile by tile."""
+        monitor = monitor.downloads_only()
         stage = self.reader.method.score(
             self.reader.with_words(tile, queries, monitor),
             queries,

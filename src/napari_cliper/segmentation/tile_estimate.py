@@ -170,6 +170,7 @@ def _costs_of_middle(
     if not encoder.reads_attention:
         return TileCosts(seconds, disk)
     start = time.perf_counter()
-    found = encoder.reader.attention(image.region(tile_window(layout, place)), monitor)
+    crop = image.region(tile_window(layout, place))
+    found = encoder.reader.attention(crop, monitor.downloads_only())
     taken = time.perf_counter() - start
     return TileCosts(seconds, disk, taken, 0 if found is None else found.nbytes)

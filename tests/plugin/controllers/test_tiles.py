@@ -77,6 +77,7 @@ def test_a_large_image_offers_tiles_which_run_by_one_click(large, laptop, qtbot)
     expected = segmenter.score(segmenter.embed(LARGE), dock.shown.outcome.scores.classes)
     np.testing.assert_array_equal(dock.result.seen().labels, expected.to_labels())
     assert "16 tiles:" in costs(dock, qtbot)
+    assert "disk" not in costs(dock, qtbot)  # all of them are in the cache now
     assert dock.frame.current.verticalScrollBar().maximum() == 0
     page = dock.frame.current
     assert page.widget().minimumSizeHint().width() <= page.viewport().width()
@@ -93,7 +94,10 @@ def test_a_stopped_run_keeps_its_tiles_and_the_next_one_goes_on(large, qtbot, us
     dock = large
     dock.tiles.turn_on()
 
+    stages = set()
+
     def stop(progress):
+        stages.add(progress.stage)
         if progress.stage == "Encoding the tiles" and progress.done == 5:
             dock.cancel()
 
@@ -104,6 +108,7 @@ def test_a_stopped_run_keeps_its_tiles_and_the_next_one_goes_on(large, qtbot, us
     assert dock.shown is None
     kept = len(list(user_cache.rglob("*.zarr.zip")))
     assert 5 <= kept < 16
+    assert not {stage for stage in stages if "layers" in stage}  # the bar counts tiles only
     dock.main_job.progressed.disconnect(stop)
     passes.clear()
     dock.run()

@@ -54,6 +54,7 @@ class TilesController(Controller):
         self._requests = requests
         self._last = USUAL_SIZE
         self._costs: Costs | None = None
+        self._outdated = False  # a job may have cached tiles since the costs were estimated
         self._asked: CostKey | None = None  # what was estimated last, also without success
         self._measuring = self.jobs()
         self._box: BoxLayer | None = None
@@ -117,7 +118,7 @@ class TilesController(Controller):
 
     def tell(self, costs: Costs) -> None:
         """Show the costs of a run."""
-        self._costs = costs
+        self._costs, self._outdated = costs, False
         self._show_costs()
 
     def _unknown(self) -> tuple[CostKey, Request] | None:
@@ -125,7 +126,8 @@ class TilesController(Controller):
         found = self._requests.of_costs()
         if found is None or not self._panel.in_sight or not self._state.main_job.idle:
             return None
-        return None if self.knows(found[0]) or found[0] == self._asked else found
+        known = self.knows(found[0]) and not self._outdated
+        return None if known or found[0] == self._asked else found
 
     def _to_estimate(self) -> Work | None:
         found = self._unknown()
@@ -135,10 +137,14 @@ class TilesController(Controller):
         return partial(_estimated, self._state.session, *found)
 
     def _on_busy(self, busy: bool) -> None:
-        """Leave the networks to the job that the user waits for."""
+        """Leave the networks to the job that the user waits for, which may cache tiles."""
         self._asked = None
         if busy:
             self._estimating.drop()
+        elif self._costs is not None and self._costs.cost is not None:
+            self._outdated = self._costs.cost.new_tiles > 0
+            if self._outdated:
+                self._estimating.request()
 
     def _show_costs(self) -> None:
         found, costs = self._requests.of_costs(), self._costs

@@ -16,8 +16,11 @@ def title_of(image: Image) -> str:
     return ui_text.as_displayed(image.name) if shown_now else image.name
 
 
-def in_words(choice: ImageChoice) -> list[str]:
-    """Return size, plane, pixel size and colours of a choice, the most important first."""
+def in_words(choice: ImageChoice, smallest: str = "") -> list[str]:
+    """Return size, plane, pixel size and colours of a choice, the most important first.
+
+    `smallest` says which objects are found; it is left out if it is empty.
+    """
     layer = choice.layer
     shape = image_shape(layer)
     region = None if choice.region is None else choice.shape
@@ -36,6 +39,7 @@ def in_words(choice: ImageChoice) -> list[str]:
     return [
         ui_text.image_size(rows=shape[-2], columns=shape[-1], region=region),
         *planes,
+        *([smallest] if smallest else []),
         *([ui_text.pixel_size(sizes)] if len(sizes) == 2 else []),
         *([] if not layer.rgb or isinstance(layer, ImageGroup) else [ui_text.RGB]),
     ]

@@ -274,7 +274,7 @@ class ImagePanel(QWidget):
     def _show_summary(self, choice: ImageChoice | None, why_not: str) -> None:
         parts = [why_not if self._image is not None else ui_text.NO_IMAGE_SHORT]
         if choice is not None:
-            parts = [part for part in (*in_words(choice), self._smallest) if part]
+            parts = in_words(choice, self._smallest)
         self.context.show_parts(parts, "" if choice is None else self._model)
 
     def _fill_images(self) -> None:

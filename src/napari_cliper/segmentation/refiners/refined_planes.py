@@ -141,9 +141,9 @@ class RefinedPlanes:
         low, high = [], []
         for done, (window, chunk) in enumerate(self._chunks.items()):
             monitor.tell("Refining the tiles", done, len(self._chunks))
-            part = self.summary_of(window, chunk.in_patches(self.layout.patch), monitor)
-            cells = chunk.in_patches(self.layout.patch).slices
-            means[:, *cells], maxima[:, *cells] = part.means, part.maxima
+            cells = chunk.in_patches(self.layout.patch)
+            part = self.summary_of(window, cells, monitor.downloads_only())
+            means[:, *cells.slices], maxima[:, *cells.slices] = part.means, part.maxima
             low.append(part.low)
             high.append(part.high)
         return Summary(means, maxima, torch.stack(low).amin(dim=0), torch.stack(high).amax(dim=0))
