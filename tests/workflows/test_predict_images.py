@@ -231,6 +231,9 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
             assert (made.run, list(made.problems)) == (("a", "c"), ["b"])
             assert "nothing to segment" in made.problems["b"]
             found.append([project.prediction(one, key) for one in made.run])
+        large = Plane("large", np.zeros((2048, 2048, 3), np.uint8))  # dask warns above 10 MB
+        ((_, refused),) = there(iter([large]), Monitor())
+        assert "nothing to segment" in str(refused)
     for here, cluster_made in zip(*found, strict=True):
         np.testing.assert_array_equal(here.labels, cluster_made.labels)
         np.testing.assert_array_equal(here.uncertainty, cluster_made.uncertainty)

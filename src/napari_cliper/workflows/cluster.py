@@ -34,6 +34,9 @@ SECONDS_TO_START = 180
 WORKERS_PER_CORE = 4
 """Most workers on this machine for each CPU core; each runs one thread and takes 1 GB or more."""
 
+LARGEST_TASK = 1 << 60
+"""Bytes of a task of which dask does not warn: the pixels of an image are part of one."""
+
 LOOPBACK = "127.0.0.1:0"
 """A free port that only this machine can reach."""
 
@@ -174,10 +177,13 @@ class Workplace:
         cls, client: Client, setup: Callable[[], Any], *, shares_gpus: bool = False
     ) -> Iterator[Workplace]:
         """Context manager: let every worker of a client call `setup`."""
+        import dask  # noqa: PLC0415 - optional, as distributed is
+
         name = f"napari-cliper-{os.urandom(8).hex()}"
         client.register_plugin(_setup_plugin(setup, shares_gpus), name=name)
         try:
-            yield cls(client, name)
+            with dask.config.set({"distributed.admin.large-graph-warning-threshold": LARGEST_TASK}):
+                yield cls(client, name)
         finally:
             if client.status == "running":
                 client.unregister_worker_plugin(name)
