@@ -13,7 +13,7 @@ from superqt import QDoubleSlider, QLabeledDoubleSlider
 
 _NONE = Qt.KeyboardModifier.NoModifier
 _TABS = 60  # more than any page has controls
-PATIENCE = 60_000  # milliseconds to wait for anything
+PATIENCE = 180_000  # milliseconds to wait for anything: PyTorch is imported on a busy machine
 
 
 def wait(until: Callable[[], object] | int) -> None:

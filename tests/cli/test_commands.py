@@ -474,8 +474,9 @@ def test_missing_weights_say_how_to_get_them(segment, image_file, monkeypatch, t
 
 
 def test_interrupt_ends_at_once_and_leaves_whole_results(tiny_clip, tmp_path):
+    scene = Image.fromarray(make_scene((256, 320), 0).image)
     for index in range(40):
-        Image.fromarray(make_scene((256, 320), index).image).save(tmp_path / f"{index:02d}.png")
+        scene.save(tmp_path / f"{index:02d}.png")
     out = tmp_path / "out"
     command = ["segment", *sorted(tmp_path.glob("*.png")), "--labels", "nucleus, crystal"]
     command += ["--model", tiny_clip, "--refiner", "pamr", "--templates", "word", "--output", out]

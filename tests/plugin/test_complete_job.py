@@ -28,7 +28,7 @@ def test_from_words_to_six_formats_in_few_clicks_or_none_without_scrolling(
         [*display, sys.executable, "-W", "ignore", str(SCRIPT), theme, *alone],
         env={**os.environ, "NAPARI_CONFIG": str(tmp_path / "napari.yaml")},  # nothing remembered
         check=False,
-        timeout=300,
+        timeout=600,
         capture_output=True,
         text=True,
     )

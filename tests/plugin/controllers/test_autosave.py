@@ -274,29 +274,7 @@ def test_a_failed_save_is_reported_and_asked_about_at_the_end(dock, qtbot, monke
 
 # ---------------------------------------------------------------------- fresh processes
 
-FIRST = """
-import napari
-from qtpy.QtCore import QTimer
-
-viewer = napari.Viewer()
-viewer.open_sample("napari-cliper", "cat")
-_, dock = viewer.window.add_plugin_dock_widget("napari-cliper", "CLIPer segmentation")
-dock.classes_panel.add_words("pollen grain, fibre")
-
-def go_on():
-    if not dock.idle:
-        QTimer.singleShot(50, go_on)
-        return
-    mine = dock.annotation_controller.begin(viewer.layers["cat"], "cat")
-    mine.layer.paint((150, 200), 2)
-    print(int((mine.layer.data == 2).sum()), flush=True)
-    viewer.window._qt_window.close()
-
-QTimer.singleShot(50, go_on)
-napari.run()
-"""
-
-SECOND = """
+KILLED = """
 import os
 import napari
 from qtpy.QtCore import QTimer
@@ -331,17 +309,20 @@ napari.run()
 
 @pytest.mark.one_binding
 @pytest.mark.usefixtures("user_data")
-def test_a_fresh_process_goes_on_after_closing_and_after_a_kill(another, qtbot):
-    processes = [
-        subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", script],
-            capture_output=True, text=True, timeout=120, check=False,
-        )
-        for script in (FIRST, SECOND)  # the first is closed, the second is killed
-    ]  # fmt: skip
-    (first,), (second, value, image, painted) = (one.stdout.split() for one in processes)
-    assert [second, value, image] == [first, str(PAINTED), "cat"], processes[1].stderr
-    assert int(painted) > int(first)
+def test_a_fresh_process_goes_on_after_closing_and_after_a_kill(dock, another, qtbot):
+    viewer = dock.viewer
+    viewer.open_sample("napari-cliper", "cat")
+    mine = dock.annotation_controller.begin(viewer.layers["cat"], "cat")
+    mine.layer.paint((150, 200), 2)
+    first = int((mine.layer.data == 2).sum())
+    dock.close_down()
+    killed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", KILLED],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    second, value, image, painted = killed.stdout.split()
+    assert [int(second), value, image] == [first, str(PAINTED), "cat"], killed.stderr
+    assert int(painted) > first
     dock = another()
     press(dock, "Continue")
     qtbot.waitUntil(lambda: len(dock.annotation_controller.all) == 1, timeout=10_000)

@@ -66,6 +66,7 @@ def settle(dock, qtbot):
     qtbot.waitUntil(idle, timeout=30_000)
 
 
+@pytest.mark.one_binding
 def test_volumes_are_linked_through_time(dock, qtbot):
     """Two blocks on two planes each, which move from the first frame to the second."""
     labels = np.zeros((2, 2, 40, 60), np.uint16)
