@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 
-from napari_cliper.plugin.qt.accordion import Accordion
+from napari_cliper.plugin.qt.accordion import Fold
 from napari_cliper.plugin.ui_text import PRESET_NAMES
 from napari_cliper.segmentation import (
     BACKGROUND_WORDS,
@@ -24,10 +24,10 @@ def on_disk(*names):
 def reveal(widget):
     """Open the fold that a field is in, as a person does before using it."""
     parent = widget.parentWidget()
-    while parent is not None and not isinstance(parent, Accordion):
+    while parent is not None and not isinstance(parent, Fold):
         parent = parent.parentWidget()
     if parent is not None:
-        parent.open_at(widget)
+        parent.set_open(is_open=True)
 
 
 def choose(qtbot, box, start):

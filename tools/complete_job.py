@@ -22,6 +22,7 @@ from typing import Any
 
 import napari
 import numpy as np
+from apart import APART, run_apart
 from numpy.typing import NDArray
 from person import Person
 from qtpy.QtCore import Qt
@@ -40,7 +41,7 @@ WORDS = "bubble, yeast"
 """Crystals, which no word names, are taken for bubbles."""
 LOOSE = 0.3
 """A background threshold that finds the rims, which the published one leaves out."""
-APART = 50  # pixels between corrections
+BETWEEN = 50  # pixels from one correction to the next
 PURPOSES: tuple[Purpose, ...] = ("fiji", "qupath", "tables", "python")  # six formats
 
 Shoot = Callable[[str], None]
@@ -101,7 +102,7 @@ def complete_job(viewer: Any, shoot: Shoot = lambda _name: None) -> Person:
         wrong = (labels.data > 0) & ~np.isin(truth, kinds)
         rows, columns = np.indices(wrong.shape)
         for row, column in corrected:
-            wrong &= np.hypot(rows - row, columns - column) > APART
+            wrong &= np.hypot(rows - row, columns - column) > BETWEEN
         corrected.append(deepest(wrong))
         return corrected[-1]
 
@@ -237,5 +238,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("theme", nargs="?", default="dark")
     parser.add_argument("--keyboard", action="store_true", help="use no mouse")
+    parser.add_argument(APART, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if not options.apart:
+        run_apart()
     main(options.theme, by_keyboard if options.keyboard else complete_job)

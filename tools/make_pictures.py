@@ -8,15 +8,18 @@ Needs a display; without one:
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import napari
 import numpy as np
+from apart import APART, run_apart
 from complete_job import SIZE, complete_job, deepest
 from person import wait
 from PIL import Image
+from qtpy.QtWidgets import QWidget
 
 from napari_cliper.annotation.user_hints import BACKGROUND
 from napari_cliper.demo.run import DEMO_SEED, HELD_OUT_SEED, SCENE_SHAPE, segment_scene
@@ -25,6 +28,8 @@ from napari_cliper.io.writers.overlay import overlay
 from napari_cliper.labels.label_class import ClassRow, rows_of
 from napari_cliper.labels.labelled_image import LabelledImage
 from napari_cliper.plugin.dock import CliperWidget
+from napari_cliper.plugin.frame import PageName
+from napari_cliper.plugin.qt.accordion import Fold
 from napari_cliper.segmentation import (
     LiveLabels,
     SegmentationConfig,
@@ -99,6 +104,17 @@ def with_palette(picture: Image.Image) -> Image.Image:
     palette = Image.new("P", (1, 1))
     palette.putpalette([*exact.ravel().tolist(), *others])
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def show(dock: CliperWidget, page: PageName, panel: QWidget) -> None:
+    """Go to a page, open the fold of a panel, and scroll to it."""
+    dock.frame.go_to(page)
+    seen = dock.frame.current
+    assert seen.isAncestorOf(panel)
+    for fold in seen.findChildren(Fold):
+        if fold.isAncestorOf(panel):
+            fold.set_open(is_open=True)
+    seen.ensureWidgetVisible(panel)
 
 
 class Window:
@@ -179,7 +195,7 @@ def labelled_images() -> None:
         assert clicks is not None
         clicks.layer.add(deepest(scene.labels == label))
         window.settle()
-    dock.frame.show_panel(dock.corrections_panel)
+    show(dock, "correct", dock.corrections_panel)
     window.shoot("dock-clicks")
 
     dock.corrections_panel.uncertainty.setChecked(True)
@@ -189,7 +205,7 @@ def labelled_images() -> None:
 
     dock.annotation_panel.accept_button.click()
     window.settle()
-    dock.frame.show_panel(dock.prototypes_panel)
+    show(dock, "export", dock.prototypes_panel)
     wait(SETTLE)
     window.shoot("dock-prototypes")
     viewer.close()
@@ -212,13 +228,15 @@ def project_images(window: Window) -> None:
         window.run()
         dock.annotation_panel.accept_button.click()
         window.settle()  # it saves by itself
-        dock.frame.show_panel(dock.project_panel)
+        show(dock, "export", dock.project_panel)
         window.shoot("dock-project")
         dock.close_down()  # while the folder is there
 
 
 def main() -> None:
     """Make every image."""
+    if APART not in sys.argv:
+        run_apart()
     FOLDER.mkdir(parents=True, exist_ok=True)
     nuclei_image()
     demo_image()

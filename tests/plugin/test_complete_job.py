@@ -24,9 +24,10 @@ def test_from_words_to_six_formats_in_few_clicks_or_none_without_scrolling(
     # A display of its own: only one program at a time has the keyboard.
     display = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24"] if shutil.which("xvfb-run") else []
     alone = [] if clicks else ["--keyboard"]
+    homes = dict.fromkeys(("XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
     done = subprocess.run(
-        [*display, sys.executable, "-W", "ignore", str(SCRIPT), theme, *alone],
-        env={**os.environ, "NAPARI_CONFIG": str(tmp_path / "napari.yaml")},  # nothing remembered
+        [*display, sys.executable, "-W", "ignore", str(SCRIPT), theme, *alone, "--apart"],
+        env={**os.environ, **homes, "NAPARI_CONFIG": str(tmp_path / "napari.yaml")},
         check=False,
         timeout=600,
         capture_output=True,
