@@ -26,13 +26,7 @@ from napari_cliper.segmentation import InvalidInputError
 
 SHAPE = (70, 90)
 
-
-@pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch, user_cache):  # noqa: ARG001 - where the file is
-    monkeypatch.setattr(chunks, "CHUNK", 16)
-    monkeypatch.setattr(chunks, "UNPACKED", 3)
-    monkeypatch.setattr(compressed_bytes, "_STORE", compressed_bytes._Store())
-    monkeypatch.setattr(compressed_bytes, "IN_MEMORY", 300)  # bytes; the others are in a file
+pytestmark = pytest.mark.usefixtures("small_chunks")
 
 
 def whole(store):

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from napari_cliper.annotation import chunks, compressed_bytes, stored_edits
+from napari_cliper.annotation import stored_edits
 from napari_cliper.annotation.edit_mask import ACCEPTED, PAINTED
 from napari_cliper.annotation.label_store import LabelStore
 from napari_cliper.annotation.stored_edits import StoredEdits
@@ -19,11 +19,7 @@ WHOLE = slice(0, 70), slice(0, 90)
 
 
 @pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch, user_cache):  # noqa: ARG001 - where the file is
-    monkeypatch.setattr(chunks, "CHUNK", 16)
-    monkeypatch.setattr(chunks, "UNPACKED", 3)
-    monkeypatch.setattr(compressed_bytes, "_STORE", compressed_bytes._Store())
-    monkeypatch.setattr(compressed_bytes, "IN_MEMORY", 300)  # bytes; the others are in a file
+def _some_shown(monkeypatch, small_chunks):  # noqa: ARG001 - what they are shown of
     monkeypatch.setattr(stored_edits, "SHOWN_AT_ONCE", 2)
 
 

@@ -61,6 +61,12 @@ SHAPE = (40, 50)
 RNG = np.random.default_rng(5)
 
 
+def predicted(folder, paths, key, way):
+    """A new project of images, and what predicting them gave."""
+    project = Project.create(folder, paths)
+    return project, predict_images(project, key, way)
+
+
 @pytest.fixture
 def project(tmp_path):
     paths = []
@@ -226,8 +232,7 @@ def test_a_cluster_predicts_the_same_and_names_what_it_cannot(tmp_path, monkeypa
     with another_computer() as cluster:
         there = on_cluster(Cluster(scheduler=cluster.scheduler_address), job)
         for name, way in (("here", one_by_one(alone)), ("there", there)):
-            project = Project.create(tmp_path / name, paths)
-            made = predict_images(project, key, way)
+            project, made = predicted(tmp_path / name, paths, key, way)
             assert (made.run, list(made.problems)) == (("a", "c"), ["b"])
             assert "nothing to segment" in made.problems["b"]
             found.append([project.prediction(one, key) for one in made.run])
@@ -337,8 +342,7 @@ def test_a_cluster_labels_a_large_image_by_chunk_and_writes_no_features(
     with another_computer() as cluster:
         there = on_cluster(Cluster(scheduler=cluster.scheduler_address), job)
         for name, way in (("here", one_by_one(alone)), ("there", there)):
-            project = Project.create(tmp_path / name, paths)
-            made = predict_images(project, key, way)
+            project, made = predicted(tmp_path / name, paths, key, way)
             assert (made.run, list(made.problems)) == (("big",), ["damaged"])
             assert "is damaged" in made.problems["damaged"]
             found.append(project.prediction("big", key))
